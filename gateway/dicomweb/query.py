@@ -1,0 +1,172 @@
+"""A search as a value (PS3.18 8.3.4, 10.6.1): the same question always makes the same `Query`, so it can key a cache.
+
+Names that are not search parameters are left out, whoever sends them: credentials in a URL never reach a `Query`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.dicomweb.matching import Match, parse_match
+from gateway.dicomweb.resources import Level, Resource
+from gateway.errors import InvalidQuery
+
+MAX_OFFSET = 1_000_000
+"""Results that may be skipped: each costs the index a step. Google's API has the same bound."""
+
+NEVER_FILTERS = frozenset(
+    {
+        "access_token",
+        "oauth_token",
+        "key",
+        "alt",
+        "callback",
+        "fields",
+        "prettyPrint",
+        "quotaUser",
+        "upload_protocol",
+        "uploadType",
+        "$.xgafv",
+        "accept",
+        "charset",
+    }
+)
+"""Names that never are attributes: the global parameters of Google's APIs and those of PS3.18 8.3.3."""
+
+_TAG = re.compile(r"[0-9A-Fa-f]{8}")
+_SQ = "SQ"
+
+
+class Dictionary(Protocol):
+    """What has to be known of the data dictionary (PS3.6); `gateway.dicom.dictionary` is one."""
+
+    def tag(self, keyword: str) -> int | None:
+        """The tag of a keyword, None when there is no such keyword."""
+        ...
+
+    def vr(self, tag: int) -> str | None:
+        """The value representation of a tag, None for private and unknown ones."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One attribute that must match.
+
+    :param path: its tag, preceded by those of the sequences around it.
+    :param vr: its value representation, ``UN`` where the dictionary has none.
+    :param match: what its value must look like.
+    """
+
+    path: tuple[int, ...]
+    vr: str
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search, canonical and hashable.
+
+    :param level: what is searched for.
+    :param resource: the parents that the URL names.
+    :param filters: sorted, without repetitions; all of them must match. `Universal` ones ask for the attribute in the answer.
+    :param include: further attributes of the answer as 8 upper-case hex digits; for one inside a sequence, the outermost.
+    :param include_all: whether every attribute that is known is asked for.
+    :param limit: how many results at most, already bounded by the server's own maximum.
+    :param offset: how many to skip.
+    :param fuzzy: whether fuzzy matching of names was asked for (PS3.18 8.3.4.2).
+    """
+
+    level: Level
+    resource: Resource = field(default_factory=Resource)
+    filters: tuple[Filter, ...] = ()
+    include: frozenset[str] = frozenset()
+    include_all: bool = False
+    limit: int = 100
+    offset: int = 0
+    fuzzy: bool = False
+
+
+def parse_query(
+    level: Level,
+    resource: Resource,
+    params: Sequence[tuple[str, str]],
+    dictionary: Dictionary,
+    *,
+    max_limit: int,
+    default_limit: int,
+    max_offset: int = MAX_OFFSET,
+) -> Query:
+    """The search that the decoded parameters of a URL ask for.
+
+    Parameter names are case-sensitive and unknown ones are ignored (PS3.18 8.3.1); 8 hex digits always are a tag.
+
+    :param max_limit: results in one answer; a larger ``limit`` is cut to it.
+    :raises InvalidQuery: for a value that has no meaning. Values are never echoed: they may name a patient.
+    """
+    filters: set[Filter] = set()
+    control: dict[str, str] = {}
+    include: set[str] = set()
+    for name, value in params:
+        if name == "includefield":
+            include.update(_fields(value, dictionary))
+        elif name in ("limit", "offset", "fuzzymatching"):
+            if control.setdefault(name, value) != value:
+                raise InvalidQuery(f"{name} is given twice with different values")
+        elif name not in NEVER_FILTERS and (path := attribute_path(name, dictionary)):
+            vr = dictionary.vr(path[-1]) or "UN"
+            filters.add(Filter(path, vr, parse_match(vr, value, name)))
+    return Query(
+        level,
+        resource,
+        tuple(sorted(filters, key=repr)),
+        frozenset(include - {"all"}) if "all" not in include else frozenset(),
+        "all" in include,
+        min(_count("limit", control.get("limit"), default_limit, None), max_limit),
+        _count("offset", control.get("offset"), 0, max_offset),
+        _flag(control.get("fuzzymatching", "false")),
+    )
+
+
+def attribute_path(name: str, dictionary: Dictionary) -> tuple[int, ...] | None:
+    """The tags of ``PatientName``, ``00100010`` or ``RequestAttributesSequence.ScheduledProcedureStepID``.
+
+    None when a word is neither a keyword nor 8 hex digits, or when one before the last cannot hold items.
+    """
+    path: list[int] = []
+    for word in name.split("."):
+        tag = int(word, 16) if _TAG.fullmatch(word) else dictionary.tag(word)
+        if tag is None:
+            return None
+        path.append(tag)
+    outer_are_sequences = all((dictionary.vr(tag) or _SQ) == _SQ for tag in path[:-1])
+    return tuple(path) if outer_are_sequences else None
+
+
+def _fields(value: str, dictionary: Dictionary) -> Iterator[str]:
+    """The tags of one includefield, which may be a list (PS3.18 8.3.4.3); unknown words are ignored."""
+    for word in value.split(","):
+        word = word.strip()
+        if word == "all":
+            yield word
+        elif path := attribute_path(word, dictionary):
+            yield f"{path[0]:08X}"
+
+
+def _count(name: str, text: str | None, default: int, maximum: int | None) -> int:
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10):
+        raise InvalidQuery(f"{name} is not a whole number (PS3.18 8.3.4.4)")
+    if maximum is not None and int(text) > maximum:
+        raise InvalidQuery(f"{name} is larger than {maximum}; narrow the search instead")
+    return int(text)
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise InvalidQuery("fuzzymatching is neither true nor false (PS3.18 8.3.4.2)")
+    return text == "true"
