@@ -1,0 +1,158 @@
+"""The attributes that searches know, as DICOM JSON, by level (PS3.18 10.6.3, tables 10.6.3-3 to 10.6.3-5).
+
+A store keeps them beside each instance; patient attributes belong to the study. What counts or points elsewhere (related
+instances, modalities in study, URLs) is the store's to add.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.dicom.charset import DEFAULT, CharacterSet, character_set
+from gateway.dicom.model import CHARACTER_SET, UTF_8, Attribute, key_of, sequence_attribute
+from gateway.dicom.resolve import known_vr
+from gateway.dicom.values import CONVERT, BadValue
+
+_STUDY = (
+    0x00080020,  # Study Date
+    0x00080030,  # Study Time
+    0x00080050,  # Accession Number
+    0x00080051,  # Issuer of Accession Number Sequence
+    0x00080090,  # Referring Physician's Name
+    0x00080201,  # Timezone Offset From UTC
+    0x00081030,  # Study Description
+    0x00081032,  # Procedure Code Sequence
+    0x00081048,  # Physician(s) of Record
+    0x00081060,  # Name of Physician(s) Reading Study
+    0x00100010,  # Patient's Name
+    0x00100020,  # Patient ID
+    0x00100021,  # Issuer of Patient ID
+    0x00100030,  # Patient's Birth Date
+    0x00100032,  # Patient's Birth Time
+    0x00100040,  # Patient's Sex
+    0x00101010,  # Patient's Age
+    0x0020000D,  # Study Instance UID
+    0x00200010,  # Study ID
+)
+_SERIES = (
+    0x00080021,  # Series Date
+    0x00080031,  # Series Time
+    0x00080060,  # Modality
+    0x00080070,  # Manufacturer
+    0x00080080,  # Institution Name
+    0x00081010,  # Station Name
+    0x0008103E,  # Series Description
+    0x00081040,  # Institutional Department Name
+    0x00081050,  # Performing Physician's Name
+    0x00081070,  # Operators' Name
+    0x00081090,  # Manufacturer's Model Name
+    0x00180015,  # Body Part Examined
+    0x00181030,  # Protocol Name
+    0x00185100,  # Patient Position
+    0x0020000E,  # Series Instance UID
+    0x00200011,  # Series Number
+    0x00200052,  # Frame of Reference UID
+    0x00200060,  # Laterality
+    0x00400244,  # Performed Procedure Step Start Date
+    0x00400245,  # Performed Procedure Step Start Time
+    0x00400253,  # Performed Procedure Step ID
+    0x00400254,  # Performed Procedure Step Description
+    0x00400275,  # Request Attributes Sequence
+)
+_INSTANCE = (
+    0x00080008,  # Image Type
+    0x00080016,  # SOP Class UID
+    0x00080018,  # SOP Instance UID
+    0x00080022,  # Acquisition Date
+    0x00080023,  # Content Date
+    0x0008002A,  # Acquisition DateTime
+    0x00080032,  # Acquisition Time
+    0x00080033,  # Content Time
+    0x00200012,  # Acquisition Number
+    0x00200013,  # Instance Number
+    0x00280002,  # Samples per Pixel
+    0x00280004,  # Photometric Interpretation
+    0x00280008,  # Number of Frames
+    0x00280010,  # Rows
+    0x00280011,  # Columns
+    0x00280100,  # Bits Allocated
+    0x00280101,  # Bits Stored
+    0x00280103,  # Pixel Representation
+    0x0040A043,  # Concept Name Code Sequence
+    0x0040A491,  # Completion Flag
+    0x0040A493,  # Verification Flag
+    0x00420010,  # Document Title
+    0x00700080,  # Content Label
+    0x00700081,  # Content Description
+)
+
+INDEX_TAGS: frozenset[int] = frozenset({CHARACTER_SET, *_STUDY, *_SERIES, *_INSTANCE})
+"""What a walk must be told to keep (`wanted`) for `index_attributes`."""
+
+_PLACE = sorted([(tag, key_of(tag), level) for level, tags in enumerate((_STUDY, _SERIES, _INSTANCE)) for tag in tags])
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAttributes:
+    """DICOM JSON attributes of the three levels: keys ascending, text as Unicode, ``SpecificCharacterSet`` where it is needed."""
+
+    study: dict[str, Attribute]
+    series: dict[str, Attribute]
+    instance: dict[str, Attribute]
+
+
+def index_attributes(values: Mapping[int, tuple[str, bytes]], *, implicit: bool = False, little_endian: bool = True) -> IndexAttributes:
+    """What an instance shows in searches, from the values that a walk kept.
+
+    A value that cannot be read is left out: it costs neither the instance nor its other attributes.
+
+    :param values: `Walk.values`: tag to VR and raw value of the top level; the value of a sequence is its items as they stand.
+    :param implicit: `Walk.implicit`: how the items of sequences are encoded; `little_endian` likewise.
+    """
+    declared = values.get(CHARACTER_SET)
+    charset = DEFAULT if declared is None else character_set(declared[1])
+    found: dict[str, Attribute] = {} if declared is None else {key_of(CHARACTER_SET): UTF_8}
+    for tag, key, _ in _PLACE:
+        value = values.get(tag)
+        if value is not None:
+            attribute = _attribute(tag, *value, charset, not implicit, little_endian)
+            if attribute is not None:
+                found[key] = attribute
+    return by_level(found)
+
+
+def by_level(attributes: Mapping[str, Attribute]) -> IndexAttributes:
+    """The same from the model of a whole instance: `metadata.instance_model`."""
+    levels: tuple[dict[str, Attribute], ...] = ({}, {}, {})
+    declared = key_of(CHARACTER_SET) in attributes
+    for attributes_of_level in levels if declared else ():
+        attributes_of_level[key_of(CHARACTER_SET)] = UTF_8
+    for _, key, level in _PLACE:
+        attribute = attributes.get(key)
+        if attribute is not None:
+            levels[level][key] = attribute
+    return IndexAttributes(*(level if declared else _declared(level) for level in levels))
+
+
+def _declared(level: dict[str, Attribute]) -> dict[str, Attribute]:
+    """`level` with its character set, when it has text that is not ASCII."""
+    return level if orjson.dumps(level).isascii() else {key_of(CHARACTER_SET): UTF_8} | level
+
+
+def _attribute(tag: int, vr: str, raw: bytes, charset: CharacterSet, explicit: bool, little: bool) -> Attribute | None:
+    convert = CONVERT.get(vr)
+    if convert is None:
+        if vr == "SQ":
+            return sequence_attribute(raw, charset, explicit=explicit, little=little)
+        vr, little = known_vr(tag, len(raw), None), True
+        convert = CONVERT.get(vr)
+        if convert is None:
+            return sequence_attribute(raw, charset, explicit=False, little=True) if vr == "SQ" else None
+    try:
+        values = convert(raw, charset, little)
+    except BadValue:
+        return None
+    return {"vr": vr, "Value": values} if values else {"vr": vr}
