@@ -1,0 +1,31 @@
+"""A DICOMweb gateway: the map of the house.
+
+    cli  config  cgroup  hints  toml       what is asked for
+    server  supervisor  listening  ...     processes, signals, sockets
+    app                                    settings -> stores -> web application
+    web/        HTTP, one file per service of PS3.18
+        routes       every URL on one screen
+        middleware   what surrounds each request
+        stow  qido  wado  health
+        sending      a body onto the socket by the cheapest way
+    streams     socket chunks -> multipart scanner -> header peek -> Upload
+    backends/   where instances rest
+        base         the protocol and its values        memory   the reference
+        representations  views  results  evaluate       what backends that hold bytes have in common
+        local/       files + SQLite
+    metrics  logs                          what can be seen from outside
+    ---- below this line nothing does I/O, or knows asyncio, aiohttp, sqlite3 or metrics ----
+    dicomweb/   messages of PS3.18: resources, media, multipart, framing, query, matching, responses
+    dicom/      bytes of PS3.5 and PS3.10: header (peek), elements (walk), frames, metadata, native; the only room with pydicom
+    errors      one tree; each error knows its HTTP status
+
+Imports go down this list and never up; import-linter holds the house to it (pyproject.toml).
+
+One store request, followed through it: `server` accepts a connection and aiohttp reads the headers. `web.middleware` names the
+request and checks who sends it; `web.stow` looks at the Content-Type and wraps the socket's chunks into a `streams.Intake`.
+`backends.local.LocalStore.store` asks the intake for uploads. That pulls chunks through `dicomweb.multipart.Scanner`;
+`dicom.header.peek` reads the UIDs from the first bytes of each part. `local.receive` gathers the pieces and hands them to a
+thread, which writes, walks (`dicom.elements.Walk`), hashes and syncs the file. When the request has ended,
+`local.writer` renames all files into place, syncs the folder and commits the rows, together with those of other requests.
+Only then `dicomweb.responses` makes the answer. A slow disk slows this chain down to the sender's socket, and nothing piles up.
+"""

@@ -1,0 +1,1 @@
+"""The embedded store: files and SQLite. `store` is the door."""

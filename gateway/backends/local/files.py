@@ -1,0 +1,212 @@
+"""The blobs of a local store: one file an instance, named by the generation number that the index hands out.
+
+    ROOT/
+      store.json              what this folder is, and the version of its layout
+      write.lock              held by the process that is committing (flock)
+      index.sqlite            see schema.py
+      tombstones.jsonl        what was deleted, see tombstones.py
+      incoming/TOKEN/         files that a living process is writing; TOKEN/alive is locked as long as it lives
+      blobs/000000/00000000c.dcm
+
+Rules:
+1. No name is made of anything that a client sent.
+2. A file in blobs/ is whole: it got there by a rename after its data was synced.
+3. What is in incoming/ of a dead process was never acknowledged, and goes.
+4. 1,024 generations share a folder, so that the commits of a moment sync one or two folders, and no folder grows large.
+
+Everything here blocks, and is called from worker threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import orjson
+
+from gateway import metrics
+from gateway.errors import OutOfStorage, StoreUnavailable
+
+LAYOUT = 1
+BLOCK_BITS = 10
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+def storage_error(error: OSError, doing: str) -> OutOfStorage | StoreUnavailable:
+    """The error of ours for a failed system call of the store; `doing` says what was tried."""
+    if error.errno in _NO_ROOM:
+        return OutOfStorage("the store's disk is full; free space, or give the store another folder")
+    return StoreUnavailable(f"{doing} failed: {errno.errorcode.get(error.errno or 0, 'unknown error')}")
+
+
+class Files:
+    """The folder of one store, as one process sees it.
+
+    :param root: made when it is missing.
+    :param durable: False leaves out every fsync: what was acknowledged in the last seconds is lost when the power goes.
+    :raises StoreUnavailable: when the folder holds something else, or a layout that a newer version wrote.
+    """
+
+    def __init__(self, root: Path, *, durable: bool = True) -> None:
+        self.root = root.absolute()
+        self.durable = durable
+        self._blobs = f"{self.root}/blobs"
+        self._made: set[int] = set()
+        self._count = 0
+        self._create()
+        self._incoming = self._lease()
+
+    def _create(self) -> None:
+        os.makedirs(self._blobs, exist_ok=True)
+        os.makedirs(self.root / "incoming", exist_ok=True)
+        marker = self.root / "store.json"
+        if not marker.exists():
+            temporary = marker.with_suffix(f".{os.getpid()}")
+            temporary.write_bytes(orjson.dumps({"layout": LAYOUT}))
+            temporary.replace(marker)
+        layout = orjson.loads(marker.read_bytes()).get("layout")
+        if layout != LAYOUT:
+            raise StoreUnavailable(f"{marker} says layout {layout}, this version reads layout {LAYOUT}")
+        self.sync_folder(str(self.root))
+
+    def _lease(self) -> str:
+        token = f"{os.getpid()}-{os.urandom(4).hex()}"
+        folder = f"{self.root}/incoming/{token}"
+        # Made and locked under another name, then renamed: nobody ever sees it unlocked and takes us for dead.
+        making = f"{self.root}/.{token}"
+        os.mkdir(making)
+        self._alive = os.open(f"{making}/alive", os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._alive, fcntl.LOCK_EX)
+        os.rename(making, folder)
+        return folder
+
+    def close(self) -> None:
+        """Gives back this process's incoming folder."""
+        shutil.rmtree(self._incoming, ignore_errors=True)
+        os.close(self._alive)
+
+    # -- names
+
+    def path(self, generation: int) -> str:
+        """Where the blob of a generation lies."""
+        return f"{self._blobs}/{generation >> BLOCK_BITS:06x}/{generation:09x}.dcm"
+
+    def incoming(self) -> str:
+        """A fresh name for a file that is being received."""
+        self._count += 1
+        return f"{self._incoming}/{self._count:x}"
+
+    def generations(self, *, first: int = 0) -> Iterator[int]:
+        """The generations that have a blob, ascending, from those that share a folder with `first` on."""
+        for block in sorted(os.listdir(self._blobs)):
+            if int(block, 16) >= first >> BLOCK_BITS:
+                yield from sorted(int(name.partition(".")[0], 16) for name in os.listdir(f"{self._blobs}/{block}"))
+
+    # -- the steps of a commit
+
+    @contextmanager
+    def write_lock(self) -> Iterator[None]:
+        """Held by one process at a time: SQLite's own busy-waiting would let two workers starve each other."""
+        lock = os.open(self.root / "write.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def publish(self, moves: Iterable[tuple[str, int]]) -> None:
+        """Renames received files to their generations and syncs the folders that they came to.
+
+        :raises OSError: nothing is renamed then; the caller still owns the received files.
+        """
+        done: list[tuple[str, int]] = []
+        folders: set[str] = set()
+        try:
+            for source, generation in moves:
+                self._ensure_block(generation >> BLOCK_BITS)
+                target = self.path(generation)
+                os.rename(source, target)
+                done.append((source, generation))
+                folders.add(os.path.dirname(target))
+            for folder in folders:
+                self.sync_folder(folder)
+        except OSError:
+            for source, generation in done:
+                os.rename(self.path(generation), source)
+            raise
+
+    def _ensure_block(self, block: int) -> None:
+        if block in self._made:
+            return
+        os.makedirs(f"{self._blobs}/{block:06x}", exist_ok=True)
+        self.sync_folder(self._blobs)
+        self._made.add(block)
+
+    def sync_folder(self, folder: str) -> None:
+        """Makes the names in a folder durable."""
+        if not self.durable:
+            return
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with metrics.FSYNC_SECONDS.labels("folder").time():
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync_file(self, descriptor: int) -> None:
+        """Makes the data of a received file durable."""
+        if self.durable:
+            with metrics.FSYNC_SECONDS.labels("blob").time():
+                os.fdatasync(descriptor)
+
+    # -- taking away
+
+    def remove(self, generation: int) -> None:
+        """Unlinks a blob; a missing one is fine."""
+        discard(self.path(generation))
+
+    def sweep_dead(self) -> int:
+        """Removes what dead processes were receiving; returns how many of them there were."""
+        dead = [folder for folder, living in self._others() if not living]
+        for folder in dead:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(dead)
+
+    def in_use(self) -> bool:
+        """Whether another living process has the store open."""
+        return any(living for _, living in self._others())
+
+    def _others(self) -> Iterator[tuple[str, bool]]:
+        """The incoming folders of other processes, and whether those live."""
+        for name in os.listdir(self.root / "incoming"):
+            folder = f"{self.root}/incoming/{name}"
+            if folder == self._incoming:
+                continue
+            try:
+                alive = os.open(f"{folder}/alive", os.O_RDWR)
+            except OSError:  # it is just going
+                continue
+            try:
+                fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield folder, False
+            except BlockingIOError:
+                yield folder, True
+            finally:
+                os.close(alive)
+
+    def free_bytes(self) -> int:
+        """What the file system still has for this process."""
+        state = os.statvfs(self.root)
+        return state.f_bavail * state.f_frsize
+
+
+def discard(path: str) -> None:
+    """Unlinks a file; a missing one is fine."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)

@@ -1,0 +1,87 @@
+"""What a local store does besides requests: start-up repair, and unlinking blobs that nothing names any more."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from gateway.backends.local import schema, transactions
+from gateway.backends.local.files import Files
+from gateway.backends.local.index import Readers
+from gateway.backends.local.tombstones import Tombstones
+from gateway.backends.local.transactions import Reread
+from gateway.backends.local.writer import Writer, transaction
+
+GRACE_SECONDS = 60.0
+"""How long a deleted blob stays: a study that is being sent opens its files as it gets to them."""
+
+COLLECT_SECONDS = 15.0
+"""How often garbage is looked for."""
+
+COLLECT_AT_ONCE = 1000
+"""Blobs that one round unlinks, so that a large delete does not keep the disk busy for minutes."""
+
+
+def repair(files: Files, tombstones: Tombstones, connect: Callable[[], sqlite3.Connection], reread: Reread) -> None:
+    """Brings a folder into order before it is used: finishes what a crash cut off, forgets what was never acknowledged.
+
+    1. The index gets its tables, or the changes of a newer schema.
+    2. Files that dead processes were receiving go.
+    3. Deletes that are in the tombstones but not in the index are done.
+    4. Blobs that were renamed but never committed go.
+    """
+    files.sweep_dead()
+    with files.write_lock():
+        db = connect()
+        try:
+            schema.migrate(db)
+            transaction(db, partial(_finish_deletes, tombstones=tombstones, reread=reread))
+            _sweep_uncommitted(files, db)
+        finally:
+            db.close()
+
+
+def _finish_deletes(db: sqlite3.Connection, tombstones: Tombstones, reread: Reread) -> None:
+    applied: int = db.execute("SELECT value FROM meta WHERE key = 'tombstone_bytes'").fetchone()[0]
+    for tombstone, offset in tombstones.since(applied):
+        transactions.delete(db, tombstone, reread, offset)
+
+
+def _sweep_uncommitted(files: Files, db: sqlite3.Connection) -> None:
+    """The write lock is held, so no living process is between rename and commit."""
+    following: int = db.execute("SELECT value FROM meta WHERE key = 'next_generation'").fetchone()[0]
+    for generation in files.generations(first=following):
+        if generation >= following:
+            files.remove(generation)
+
+
+async def collect(files: Files, writer: Writer, pool: ThreadPoolExecutor, readers: Readers, room: Callable[[], bool]) -> None:
+    """Unlinks garbage until it is cancelled; without grace while the disk is full."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(COLLECT_SECONDS)
+        if writer.broken is not None:
+            continue
+        grace = GRACE_SECONDS if await loop.run_in_executor(pool, room) else 0
+        old = await loop.run_in_executor(pool, readers.read, partial(_garbage, before=time.time() - grace))
+        if old:
+            await loop.run_in_executor(pool, _unlink, files, old)
+            await writer.run(partial(_forget, generations=old))
+
+
+def _garbage(db: sqlite3.Connection, before: float) -> list[int]:
+    rows = db.execute("SELECT generation FROM garbage WHERE since < ? LIMIT ?", (before, COLLECT_AT_ONCE))
+    return [generation for (generation,) in rows]
+
+
+def _unlink(files: Files, generations: list[int]) -> None:
+    for generation in generations:
+        files.remove(generation)
+
+
+def _forget(db: sqlite3.Connection, generations: list[int]) -> None:
+    db.executemany("DELETE FROM garbage WHERE generation = ?", [(generation,) for generation in generations])

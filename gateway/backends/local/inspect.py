@@ -1,0 +1,91 @@
+"""What the store learns from a file's own bytes: index attributes, where its pixels lie, and the events for metadata.
+
+Everything here blocks, and is called from worker threads.
+"""
+
+from __future__ import annotations
+
+import os
+from mmap import mmap
+
+from gateway.backends.local.files import Files
+from gateway.backends.local.prepared import Pixels
+from gateway.dicom.attributes import INDEX_TAGS, IndexAttributes, index_attributes
+from gateway.dicom.elements import Limits, Walk
+from gateway.dicom.frames import TABLE_TAGS, frame_table
+from gateway.dicom.metadata import in_model
+from gateway.dicom.model import Data
+from gateway.dicom.native import inflated
+from gateway.dicom.part10 import DEFLATED
+from gateway.errors import InstanceError
+
+WINDOW = 64 << 10
+"""Bytes of a file that are read at once where headers are walked; values behind a header of usual size are passed over."""
+
+
+def describe(walk: Walk, descriptor: int) -> tuple[IndexAttributes, Pixels | None]:
+    """What the index keeps of a file whose walk is finished."""
+    attributes = index_attributes(walk.values, implicit=walk.implicit, little_endian=walk.little_endian)
+    found = walk.pixels
+    if found is None:
+        return attributes, None
+    try:
+        table = frame_table(walk, lambda offset, length: os.pread(descriptor, length, offset)).to_bytes()
+    except InstanceError:  # pixel data that nothing can be cut out of is stored all the same; its frames are not to be had
+        table = None
+    return attributes, Pixels(found.tag, found.header, found.end, table)
+
+
+def reread(files: Files, limits: Limits, generation: int) -> IndexAttributes:
+    """The index attributes of a stored instance."""
+    descriptor = os.open(files.path(generation), os.O_RDONLY)
+    try:
+        return describe(walked(descriptor, limits), descriptor)[0]
+    finally:
+        os.close(descriptor)
+
+
+def walked(descriptor: int, limits: Limits) -> Walk:
+    """A finished walk over a file that was checked when it was stored, large values passed over."""
+    walk = Walk(wanted=INDEX_TAGS | TABLE_TAGS, limits=limits)
+    size = os.fstat(descriptor).st_size
+    while walk.position < size:
+        if walk.skip > WINDOW:
+            walk.jump(min(walk.skip, size - walk.position))
+        else:
+            walk.feed(os.pread(descriptor, WINDOW, walk.position))
+    walk.finish()
+    return walk
+
+
+def modelled(descriptor: int, limits: Limits, first: int = WINDOW) -> tuple[Data, Walk]:
+    """A recorded walk over a stored file and the bytes that its DICOM JSON model is made of.
+
+    Values that the model does not show are never read: what stands for them is a hole in an anonymous mapping, which costs
+    address space and no memory.
+
+    :param first: bytes to read first; where the pixel data begins, when that is known.
+    """
+    walk = Walk(record=True, limits=limits)
+    size = os.fstat(descriptor).st_size
+    head = os.pread(descriptor, min(size, first), 0)
+    walk.feed(head)
+    if walk.syntax in DEFLATED:
+        head += os.pread(descriptor, size, len(head))
+        walk.feed(head[walk.position :])
+        walk.finish()
+        return inflated(head, limits), walk
+    data: bytes | mmap = head
+    while walk.position < size:
+        if walk.skip and walk.events and not in_model(walk.events[-1]):
+            walk.jump(min(walk.skip, size - walk.position))
+            continue
+        at = walk.position
+        piece = os.pread(descriptor, WINDOW, at)
+        walk.feed(piece)
+        if isinstance(data, bytes):
+            data = mmap(-1, size)
+            data[: len(head)] = head
+        data[at : at + len(piece)] = piece
+    walk.finish()
+    return data, walk

@@ -1,0 +1,73 @@
+"""An instance that lies whole in incoming/, and what the index will say of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from gateway.backends.evaluate import padded_time
+from gateway.dicom.attributes import IndexAttributes
+from gateway.dicom.header import Instance
+
+
+class Outcome(Enum):
+    """What a commit did with a prepared instance."""
+
+    STORED = "stored"
+    IDENTICAL = "identical"
+    """The same bytes were here already."""
+    REPLACED = "replaced"
+    SKIPPED = "skipped"
+    """Other bytes were here already and were kept, as the setting says."""
+    REJECTED = "rejected"
+    """Other bytes were here already, and the setting forbids two versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """Where the top-level pixel data lies in the blob, offsets in bytes; `frames` is a serialised frame table."""
+
+    tag: int
+    start: int
+    end: int
+    frames: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """:param path: of the received file. :param checksum: XXH3-128 of its bytes. :param pixels: None where there are none."""
+
+    part: int
+    instance: Instance
+    path: str
+    size: int
+    checksum: bytes
+    attributes: IndexAttributes
+    pixels: Pixels | None
+
+
+def column(attributes: dict[str, Any], key: str) -> str | None:
+    """The values of an attribute as the index matches them, None when there are none.
+
+    PN groups are joined by ``=`` and values by a backslash; a time is filled up to HHMMSS.FFFFFF, so that text order is time order.
+    """
+    attribute = attributes.get(key)
+    if attribute is None or not (values := attribute.get("Value")):
+        return None
+    if attribute["vr"] == "TM":
+        values = [padded_time(value or "") for value in values]
+    return "\\".join(map(_one, values))
+
+
+def _one(value: Any) -> str:
+    if isinstance(value, dict):
+        groups = [value.get(group, "") for group in ("Alphabetic", "Ideographic", "Phonetic")]
+        return "=".join(groups).rstrip("=")
+    return "" if value is None else str(value)
+
+
+def item_text(attributes: dict[str, Any], sequence: str, key: str) -> str | None:
+    """The values of an attribute in all items of a sequence, None when there are none."""
+    found = [column(item, key) for item in attributes.get(sequence, {}).get("Value", ())]
+    return "\\".join(value for value in found if value) or None

@@ -1,0 +1,141 @@
+"""Reads of a local store: from a resource to blobs, and to the body that the caller accepts.
+
+Instances, frames and bulk data are looked up, chosen and opened in one hop to a reader thread. Metadata comes in batches,
+so that the first objects of a large study are on their way while the later ones are still being read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TypeVar
+
+from gateway import metrics
+from gateway.backends.base import URL_BASE, Body, FileSlice, Retrieve, View
+from gateway.backends.local.files import Files
+from gateway.backends.local.index import Readers, Row, frame_table, instances, keep_metadata, kept_metadata
+from gateway.backends.local.inspect import modelled
+from gateway.backends.local.writer import Writer
+from gateway.backends.representations import Blob
+from gateway.backends.representations import instances as instances_body
+from gateway.backends.views import bulk_body, frames_body, metadata_body, metadata_offer
+from gateway.dicom.elements import Limits
+from gateway.dicom.frames import FrameTable
+from gateway.dicom.header import Instance
+from gateway.dicom.metadata import instance_metadata
+
+T = TypeVar("T")
+
+FIRST_BATCH, BATCH = 8, 100
+"""Instances of metadata that are read in one hop: few at first, for a quick first byte, then enough to be worth the hop."""
+
+FRAME_TABLES = 64
+"""Frame tables that are kept parsed. They hang on generations, so they never go stale; the largest have 16 bytes a frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A `Source` over a blob."""
+
+    path: str
+
+    def read(self, offset: int, length: int) -> bytes:
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            return os.pread(descriptor, length, offset)
+        finally:
+            os.close(descriptor)
+
+    def piece(self, offset: int, length: int) -> FileSlice:
+        return FileSlice(os.open(self.path, os.O_RDONLY), offset, length)
+
+
+class Retriever:
+    """:param default: the transfer syntax for callers who name none, ``*`` for as stored."""
+
+    def __init__(self, files: Files, readers: Readers, pool: ThreadPoolExecutor, writer: Writer, limits: Limits, default: str) -> None:
+        self._files = files
+        self._readers = readers
+        self._pool = pool
+        self._writer = writer
+        self._limits = limits
+        self._default = default
+        self._table = lru_cache(FRAME_TABLES)(self._read_table)
+
+    async def retrieve(self, retrieve: Retrieve) -> Body:
+        """See `Backend.retrieve`."""
+        if retrieve.view is View.METADATA:
+            metadata_offer(retrieve.accept)
+            rows = await self._run(partial(self._readers.read, partial(instances, resource=retrieve.resource)))
+            return metadata_body(retrieve.accept, self._metadata(rows), len(rows))
+        return await self._run(partial(self._body, retrieve))
+
+    def _run(self, work: Callable[[], T]) -> Awaitable[T]:
+        return asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    # -- in a reader thread
+
+    def _body(self, retrieve: Retrieve) -> Body:
+        try:
+            return self._open(retrieve)
+        except FileNotFoundError:  # replaced or deleted between the look at the index and the file: look once more
+            return self._open(retrieve)
+
+    def _open(self, retrieve: Retrieve) -> Body:
+        rows = self._readers.read(partial(instances, resource=retrieve.resource))
+        if retrieve.view is View.INSTANCES:
+            single = retrieve.resource.instance is not None
+            return instances_body([self._blob(row) for row in rows], retrieve.accept, self._default, self._run, single=single)
+        row = rows[0]
+        table = self._table(row.generation) if row.pixel_start is not None else None
+        if retrieve.view is View.FRAMES:
+            return frames_body(self._blob(row), table, retrieve.resource.frames, retrieve.accept, self._run, self._limits)
+        descriptor = os.open(self._files.path(row.generation), os.O_RDONLY)
+        try:
+            data, walk = modelled(descriptor, self._limits)
+        finally:
+            os.close(descriptor)
+        return bulk_body(self._blob(row), table, data, walk, retrieve.bulk or "", retrieve.accept, self._run, self._limits)
+
+    def _blob(self, row: Row) -> Blob:
+        instance = Instance(row.study, row.series, row.sop, row.sop_class, row.syntax)
+        return Blob(instance, row.size, f"{row.generation:x}", row.stored_at, _File(self._files.path(row.generation)))
+
+    def _read_table(self, generation: int) -> FrameTable | None:
+        kept = self._readers.read(partial(frame_table, generation=generation))
+        return None if kept is None else FrameTable.from_bytes(kept)
+
+    # -- metadata
+
+    async def _metadata(self, rows: list[Row]) -> AsyncGenerator[list[bytes], None]:
+        start, count = 0, FIRST_BATCH
+        while start < len(rows):
+            objects, made = await self._run(partial(self._batch, rows[start : start + count]))
+            if made:
+                self._writer.post(partial(keep_metadata, made=made))
+            yield objects
+            start, count = start + count, BATCH
+
+    def _batch(self, rows: list[Row]) -> tuple[list[bytes], list[tuple[int, bytes]]]:
+        """The DICOM JSON of some instances, and what of it had to be made."""
+        kept = self._readers.read(partial(kept_metadata, generations=[row.generation for row in rows]))
+        made = []
+        for row in rows:
+            if row.generation not in kept:
+                kept[row.generation] = self._make(row)
+                made.append((row.generation, kept[row.generation]))
+        metrics.METADATA_COMPUTED.inc(len(made))
+        return [kept[row.generation] for row in rows], made
+
+    def _make(self, row: Row) -> bytes:
+        descriptor = os.open(self._files.path(row.generation), os.O_RDONLY)
+        try:
+            first = {} if row.pixel_start is None else {"first": row.pixel_start + 16}
+            data, walk = modelled(descriptor, self._limits, **first)
+        finally:
+            os.close(descriptor)
+        return instance_metadata(data, walk.events, syntax=walk.syntax, bulk_prefix=URL_BASE + row.resource.path)

@@ -1,0 +1,92 @@
+"""The index of a local store: its SQLite schema, its migrations, and how a connection is opened.
+
+The index holds nothing that could not be found again in the blobs and the tombstones (`repair.rebuild_index`), except
+the moment at which an instance came in.
+
+`instance.generation` is the blob's number. Facts about the bytes (offsets, frame table, kept JSON) hang on the generation,
+never on the UID, so a replaced instance can never be read with the old one's offsets.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from gateway.errors import StoreUnavailable
+
+VERSION = 1
+
+BUSY_SECONDS = 10.0
+"""How long a connection waits for SQLite's own lock. Writers queue on `Files.write_lock` before, so this is only met when
+a checkpoint or a tool outside holds the database."""
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+INSERT INTO meta VALUES ('next_generation', 1), ('tombstone_bytes', 0), ('changes', 0);
+
+-- A study's and a series' own attributes are those of the earliest instance (`source`) that is still stored.
+CREATE TABLE study (
+    id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, source INTEGER NOT NULL, attributes BLOB NOT NULL,
+    date TEXT, time TEXT, accession TEXT, referring TEXT, patient_name TEXT, patient_id TEXT, birth_date TEXT, sex TEXT,
+    study_id TEXT, description TEXT, series_count INTEGER NOT NULL DEFAULT 0, instance_count INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX study_date ON study (date, time);
+CREATE INDEX study_patient_id ON study (patient_id);
+CREATE INDEX study_patient_name ON study (patient_name);
+CREATE INDEX study_accession ON study (accession);
+
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY, study INTEGER NOT NULL REFERENCES study (id), uid TEXT NOT NULL, source INTEGER NOT NULL,
+    attributes BLOB NOT NULL, modality TEXT, number TEXT, description TEXT, body_part TEXT, step_date TEXT, step_time TEXT,
+    scheduled_step_id TEXT, requested_procedure_id TEXT, instance_count INTEGER NOT NULL DEFAULT 0, UNIQUE (study, uid));
+CREATE INDEX series_uid ON series (uid);
+CREATE INDEX series_modality ON series (modality, study);
+
+CREATE TABLE instance (
+    generation INTEGER PRIMARY KEY, series INTEGER NOT NULL REFERENCES series (id), uid TEXT NOT NULL, attributes BLOB NOT NULL,
+    sop_class TEXT NOT NULL, number TEXT, syntax TEXT NOT NULL, size INTEGER NOT NULL, checksum BLOB NOT NULL, stored_at REAL NOT NULL,
+    pixel_tag INTEGER, pixel_start INTEGER, pixel_end INTEGER, frames BLOB, UNIQUE (series, uid));
+CREATE INDEX instance_uid ON instance (uid);
+CREATE INDEX instance_sop_class ON instance (sop_class);
+
+-- DICOM JSON of an instance, made when it is first asked for.
+CREATE TABLE metadata (generation INTEGER PRIMARY KEY, json BLOB NOT NULL);
+
+-- What a 410 is answered for: a whole study has empty series and instance, a series an empty instance.
+CREATE TABLE deleted (study TEXT, series TEXT, instance TEXT, PRIMARY KEY (study, series, instance)) WITHOUT ROWID;
+
+-- Blobs that nothing names any more, and since when; unlinked after readers had time to finish.
+CREATE TABLE garbage (generation INTEGER PRIMARY KEY, since REAL NOT NULL);
+"""
+
+_MIGRATIONS: dict[int, str] = {0: _SCHEMA}
+"""What takes a database from one version to the next."""
+
+
+def connect(path: Path | str, *, durable: bool = True, read_only: bool = False) -> sqlite3.Connection:
+    """A connection with the pragmas that the store relies on.
+
+    WAL, so that readers never wait for a writer; `synchronous=FULL`, since NORMAL was measured to lose committed rows when
+    the power goes. Statements are not wrapped in implicit transactions: the writer says BEGIN IMMEDIATE itself.
+    """
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    connection.execute("PRAGMA foreign_keys = OFF")  # the commit keeps the references itself
+    connection.execute("PRAGMA cache_size = -8192")  # KiB: enough for the upper pages of a million rows, small beside a worker
+    connection.execute("PRAGMA temp_store = MEMORY")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Brings a database to the current version; the caller holds the write lock.
+
+    :raises StoreUnavailable: when a newer version of the gateway wrote it.
+    """
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise StoreUnavailable(f"the index has version {version}, this gateway knows {VERSION}; start the newer gateway again")
+    while version < VERSION:
+        connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[version]}PRAGMA user_version = {version + 1};COMMIT;")
+        version += 1

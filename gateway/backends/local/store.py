@@ -1,0 +1,194 @@
+"""The local store: files and an SQLite index as a `Backend`.
+
+Who does what:
+    receive.py       socket pieces -> synced files in incoming/          worker threads
+    writer.py        synced files -> durable, visible instances          one thread a process, one process at a time
+    search.py        queries                                             reader threads
+    retrieve.py      reads in the representation that was asked for      reader threads
+    housekeeping.py  start-up repair, garbage                            reader threads, writer thread
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from gateway.backends.base import Body, Failed, Health, Matches, Retrieve, Stored, StoreResult, Upload
+from gateway.backends.local import housekeeping, schema, search, transactions
+from gateway.backends.local.files import Files
+from gateway.backends.local.index import Readers, missing
+from gateway.backends.local.inspect import reread
+from gateway.backends.local.prepared import Outcome, Prepared
+from gateway.backends.local.receive import Receiver
+from gateway.backends.local.retrieve import Retriever
+from gateway.backends.local.tombstones import Tombstones
+from gateway.backends.local.writer import Writer
+from gateway.backends.policy import OnDuplicate
+from gateway.dicom.elements import Limits
+from gateway.dicomweb.query import Query
+from gateway.dicomweb.reasons import Reason, WarningReason
+from gateway.dicomweb.resources import Resource
+from gateway.errors import OutOfStorage, StoreUnavailable
+
+T = TypeVar("T")
+
+READ_THREADS = 4
+"""Threads that read index and blobs. Reads of one disk gain little beyond; each keeps an SQLite cache of up to 8 MiB."""
+
+WRITE_THREADS = 8
+"""Threads that write, walk and sync received files; most of their time is spent waiting for the disk."""
+
+SPACE_CHECK_SECONDS = 1.0
+"""How long a look at the free disk space holds."""
+
+_DUPLICATE = "an instance with the same UIDs and other content is stored already; the store is set to reject duplicates"
+
+
+class LocalStore:
+    """One folder of instances; several processes may open it at once.
+
+    Opening repairs what a crash left behind, so the constructor blocks: call it in a thread.
+
+    :param root: the folder, made when missing.
+    :param on_duplicate: see `OnDuplicate`.
+    :param durable: False leaves out every fsync (a power cut then loses what was acknowledged in the last seconds).
+    :param min_free: free bytes of the disk below which stores are refused.
+    :param limits: of an instance's structure.
+    :param default_transfer_syntax: what a request gets that names none, ``*`` for as stored.
+    :raises StoreUnavailable: when the folder is of a newer version or not a store.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        on_duplicate: OnDuplicate = OnDuplicate.REJECT,
+        durable: bool = True,
+        min_free: int = 0,
+        limits: Limits | None = None,
+        default_transfer_syntax: str = "1.2.840.10008.1.2.1",
+    ) -> None:
+        self._files = Files(root, durable=durable)
+        self._limits = limits or Limits()
+        self._min_free = min_free
+        self._space = (0.0, True)
+        self._tombstones = Tombstones(self._files.root)
+        connect = partial(schema.connect, self._files.root / "index.sqlite", durable=durable)
+        self._reread = partial(reread, self._files, self._limits)
+        housekeeping.repair(self._files, self._tombstones, connect, self._reread)
+        self._readers = Readers(partial(connect, read_only=True))
+        self._reads = ThreadPoolExecutor(READ_THREADS, "store-read")
+        self._writes = ThreadPoolExecutor(WRITE_THREADS, "store-write")
+        self._writer = Writer(self._files, connect, on_duplicate, self._reread)
+        self._retriever = Retriever(self._files, self._readers, self._reads, self._writer, self._limits, default_transfer_syntax)
+        self._garbage: asyncio.Task[None] | None = None
+
+    async def store(self, uploads: AsyncIterator[Upload]) -> StoreResult:
+        """See `Backend.store`."""
+        if self._writer.broken is not None:
+            raise StoreUnavailable(self._writer.broken)
+        if not await asyncio.get_running_loop().run_in_executor(self._writes, self._room):
+            raise OutOfStorage("the store's disk has less free space than stores.NAME.min_free_bytes asks for")
+        self._start_collecting()
+        receiver = Receiver(self._files, self._writes, self._limits, self._room, self._writer.refuse)
+        await receiver.receive(uploads)
+        stored, rejected = await self._commit(receiver)
+        return StoreResult(tuple(stored), tuple(receiver.failed + rejected))
+
+    async def _commit(self, receiver: Receiver) -> tuple[list[Stored], list[Failed]]:
+        if not receiver.prepared:
+            return [], []
+        # Once handed over, the commit happens whether or not the client waits for it: the files must stay until then.
+        commit = asyncio.ensure_future(self._writer.commit(receiver.prepared))
+        try:
+            outcomes = await asyncio.shield(commit)
+        except OutOfStorage as error:
+            await receiver.abandon()
+            return [], [_failure(one, Reason.OUT_OF_RESOURCES, error.message) for one in receiver.prepared]
+        except asyncio.CancelledError:
+            await asyncio.wait([commit])
+            await receiver.abandon()  # what was committed has been renamed away already
+            raise
+        except BaseException:
+            await receiver.abandon()
+            raise
+        if any(outcome not in (Outcome.STORED, Outcome.REPLACED) for outcome in outcomes):
+            await receiver.abandon()
+        return _results(receiver.prepared, outcomes)
+
+    async def search(self, query: Query) -> Matches:
+        """See `Backend.search`."""
+        return await self._read(partial(search.search, query=query))
+
+    async def retrieve(self, retrieve: Retrieve) -> Body:
+        """See `Backend.retrieve`."""
+        return await self._retriever.retrieve(retrieve)
+
+    async def delete(self, resource: Resource) -> int:
+        """See `Backend.delete`."""
+        count = await self._writer.run(partial(self._delete, resource=resource))
+        self._start_collecting()
+        return count
+
+    def _delete(self, db: sqlite3.Connection, resource: Resource) -> int:
+        tombstone = transactions.find(db, resource)
+        if tombstone is None:
+            raise missing(db, resource)
+        applied = self._tombstones.append(tombstone)
+        transactions.delete(db, tombstone, self._reread, applied)
+        return len(tombstone.instances)
+
+    async def check(self) -> Health:
+        """See `Backend.check`."""
+        if self._writer.broken is not None:
+            return Health(ready=False, writable=False, detail=self._writer.broken)
+        room = await asyncio.get_running_loop().run_in_executor(self._reads, self._room)
+        return Health(ready=True, writable=room, detail="" if room else "too little free disk space")
+
+    async def aclose(self) -> None:
+        """See `Backend.aclose`."""
+        if self._garbage is not None:
+            self._garbage.cancel()
+            await asyncio.wait([self._garbage])
+        await self._writer.aclose()
+        await asyncio.to_thread(self._reads.shutdown)
+        await asyncio.to_thread(self._writes.shutdown)
+        self._readers.close()
+        self._files.close()
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reads, self._readers.read, work)
+
+    def _room(self) -> bool:
+        """Whether the disk has room for more; blocks when the last look is too old."""
+        looked, room = self._space
+        if time.monotonic() - looked > SPACE_CHECK_SECONDS:
+            room = self._files.free_bytes() >= self._min_free
+            self._space = (time.monotonic(), room)
+        return room
+
+    def _start_collecting(self) -> None:
+        """Unlinks garbage in the background from the first change on: a store that is only read never writes."""
+        if self._garbage is None:
+            self._garbage = asyncio.create_task(housekeeping.collect(self._files, self._writer, self._reads, self._readers, self._room))
+
+
+def _failure(one: Prepared, reason: Reason, detail: str) -> Failed:
+    return Failed(one.part, reason, detail, one.instance.sop_class, one.instance.sop)
+
+
+def _results(prepared: list[Prepared], outcomes: list[Outcome]) -> tuple[list[Stored], list[Failed]]:
+    stored = [
+        Stored(one.instance, WarningReason.COERCED if outcome is Outcome.SKIPPED else None)
+        for one, outcome in zip(prepared, outcomes, strict=True)
+        if outcome is not Outcome.REJECTED
+    ]
+    pairs = zip(prepared, outcomes, strict=True)
+    rejected = [_failure(one, Reason.PROCESSING_FAILURE, _DUPLICATE) for one, outcome in pairs if outcome is Outcome.REJECTED]
+    return stored, rejected

@@ -1,0 +1,220 @@
+"""The one thread of a process that writes to the index, and its group commit.
+
+Requests hand over what they have received; whatever is waiting when the thread comes round shares one lock, one folder
+sync and one transaction. Nobody waits for a timer: while one commit syncs, the next one gathers.
+
+A commit, in this order (200 means durable):
+1. the data of each file was synced by the thread that received it;
+2. the store's write lock, then BEGIN IMMEDIATE;
+3. duplicates are decided, rows inserted, files renamed to their generations, folders synced;
+4. COMMIT (SQLite syncs its log), then the lock is given back and the callers answer.
+
+Dying before 4 leaves renamed files without rows; their numbers are handed out again, or `repair` sweeps them.
+A failed sync is never tried again: the kernel may have dropped the pages that it could not write. The writer refuses work
+from then on, and reads go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from gateway import metrics
+from gateway.backends.local import transactions
+from gateway.backends.local.files import Files, storage_error
+from gateway.backends.local.prepared import Outcome, Prepared
+from gateway.backends.local.transactions import Reread
+from gateway.backends.policy import OnDuplicate
+from gateway.errors import GatewayError, OutOfStorage, StoreUnavailable
+
+T = TypeVar("T")
+
+GROUP = 512
+"""Instances that one transaction takes at most: it bounds how long the lock is held (about a tenth of a second)."""
+
+
+POSTED = 64
+"""Jobs in the queue above which no more work is posted that nobody waits for."""
+
+
+@dataclass(slots=True)
+class _Job:
+    """Work and whom to tell. `prepared` is None for work that is not a store and runs in a transaction of its own."""
+
+    prepared: Sequence[Prepared] | None
+    work: Callable[[sqlite3.Connection], Any] | None
+    done: Callable[[Any, BaseException | None], None]
+
+
+class Writer:
+    """:param connect: opens the connection that only this thread uses.
+    :param reread: the index attributes of a stored generation, for a study whose first instance goes.
+    """
+
+    def __init__(self, files: Files, connect: Callable[[], sqlite3.Connection], policy: OnDuplicate, reread: Reread) -> None:
+        self._files = files
+        self._policy = policy
+        self._reread = reread
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._db = connect()
+        self.broken: str | None = None
+        """Why no more is written, None as long as all is well."""
+        self._thread = threading.Thread(target=self._run, name="index-writer", daemon=True)
+        self._thread.start()
+
+    async def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
+        """Makes received instances durable and visible, together with those of other requests.
+
+        :raises OutOfStorage: the disk is full; :raises StoreUnavailable: the store takes no writes. Nothing is visible then.
+        """
+        outcomes: list[Outcome] = []
+        for start in range(0, len(prepared), GROUP):
+            outcomes += await self._submit(prepared[start : start + GROUP], None)
+        return outcomes
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `work` under the write lock in a transaction of its own."""
+        result: T = await self._submit(None, work)
+        return result
+
+    def post(self, work: Callable[[sqlite3.Connection], Any]) -> None:
+        """Runs `work` like `run`, with nobody waiting: for what can be made again, such as kept metadata."""
+        if self._jobs.qsize() < POSTED:
+            self._jobs.put(_Job(None, work, lambda result, error: None))
+
+    def _submit(self, prepared: Sequence[Prepared] | None, work: Callable[[sqlite3.Connection], Any] | None) -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._jobs.put(_Job(prepared, work, partial(_tell, loop, future)))
+        return future
+
+    async def aclose(self) -> None:
+        """Ends after what was handed over before."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # -- in the thread
+
+    def _run(self) -> None:
+        try:
+            while (job := self._jobs.get()) is not None:
+                if job.prepared is None:
+                    self._alone(job)
+                elif not self._grouped(job):
+                    break
+        finally:
+            self._db.close()
+
+    def _grouped(self, first: _Job) -> bool:
+        """Commits `first` and the stores that wait behind it; False when the end was met among them."""
+        assert first.prepared is not None  # noqa: S101 - the caller looked; narrows the type
+        group, size, last = [first], len(first.prepared), True
+        other: _Job | None = None
+        while size < GROUP:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                last = False
+                break
+            if job.prepared is None:
+                other = job
+                break
+            group.append(job)
+            size += len(job.prepared)
+        self._commit(group)
+        if other is not None:
+            self._alone(other)
+        return last
+
+    def _commit(self, group: list[_Job]) -> None:
+        started = time.perf_counter()
+        everything = [one for job in group for one in job.prepared or ()]
+        try:
+            outcomes = self._transaction(lambda db: transactions.store(db, everything, self._policy, self._files.publish, self._reread))
+        except GatewayError as error:
+            for job in group:
+                job.done(None, error)
+            return
+        except Exception as error:
+            if len(group) == 1:
+                group[0].done(None, error)
+            else:  # one odd instance must not cost its neighbours' requests
+                for job in group:
+                    self._commit([job])
+            return
+        metrics.COMMIT_SECONDS.observe(time.perf_counter() - started)
+        metrics.COMMIT_INSTANCES.observe(len(everything))
+        position = 0
+        for job in group:
+            count = len(job.prepared or ())
+            job.done(outcomes[position : position + count], None)
+            position += count
+
+    def _alone(self, job: _Job) -> None:
+        assert job.work is not None  # noqa: S101 - a job is one or the other; narrows the type
+        try:
+            result = self._transaction(job.work)
+        except Exception as error:  # whatever it is belongs to the caller
+            job.done(None, error)
+        else:
+            job.done(result, None)
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self.broken is not None:
+            raise StoreUnavailable(self.broken)
+        try:
+            with self._files.write_lock():
+                return transaction(self._db, work)
+        except OSError as error:
+            raise self._note(storage_error(error, "writing to the store")) from error
+        except sqlite3.OperationalError as error:
+            raise self._note(_index_error(error)) from error
+
+    def _note(self, error: OutOfStorage | StoreUnavailable) -> GatewayError:
+        if isinstance(error, StoreUnavailable):
+            self.broken = f"the store takes no writes since {error.message}; check the disk, run `dicomweb-gateway fsck`, then restart"
+        return error
+
+    def refuse(self, error: OSError) -> GatewayError:
+        """The error for a failed write of a received file; one that is not about room ends all writing."""
+        return self._note(storage_error(error, "writing a received file"))
+
+
+def _index_error(error: sqlite3.OperationalError) -> OutOfStorage | StoreUnavailable:
+    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+        return OutOfStorage("the store's disk is full; free space, or give the store another folder")
+    return StoreUnavailable(f"the index failed: {error.sqlite_errorname}")
+
+
+def transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """`work` between BEGIN IMMEDIATE and COMMIT; anything that is raised rolls back. The caller holds the write lock."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(db)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    def settle() -> None:
+        if future.done():  # the client left while its instances were being committed
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    loop.call_soon_threadsafe(settle)

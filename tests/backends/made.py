@@ -1,0 +1,91 @@
+"""Small instances with chosen UIDs and attributes, and the uploads that a request would make of them."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from gateway.backends.base import Body, FileSlice, Retrieve, Upload, View
+from gateway.dicom.header import Instance, peek
+from gateway.dicomweb.media import Accept, parse_accept
+from gateway.dicomweb.resources import Resource
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+AS_STORED = parse_accept(['multipart/related; type="application/dicom"; transfer-syntax=*'])
+SINGLE = parse_accept(["application/dicom; transfer-syntax=*"])
+JSON = parse_accept(["application/dicom+json"])
+FRAMES = parse_accept(['multipart/related; type="application/octet-stream"; transfer-syntax=*'])
+FRAME = parse_accept(["application/octet-stream; transfer-syntax=*"])
+
+
+def dicom(study: str = "1.1", series: str = "1.1.1", sop: str = "1.1.1.1", *, syntax: str = ExplicitVRLittleEndian, **attributes: Any) -> bytes:
+    """A whole Part 10 file of a 4 x 4 picture, 16 bits."""
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = CT, sop, study, series
+    ds.PatientName, ds.PatientID, ds.Modality, ds.StudyDate, ds.InstanceNumber = "Doe^Jane", "P1", "CT", "20240131", "1"
+    ds.Rows = ds.Columns = 4
+    ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PixelRepresentation = 1, "MONOCHROME2", 0
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 16, 15
+    ds.PixelData = bytes(range(32))
+    for keyword, value in attributes.items():
+        setattr(ds, keyword, value)
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
+    ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
+    out = io.BytesIO()
+    ds["PixelData"].VR = "OW"
+    pydicom.dcmwrite(out, ds, enforce_file_format=True)
+    return out.getvalue()
+
+
+def identity(data: bytes) -> Instance:
+    found = peek(data, final=True)
+    assert isinstance(found, Instance)
+    return found
+
+
+async def uploads(files: Iterable[bytes], piece: int = 100) -> AsyncIterator[Upload]:
+    """The files as a request would bring them."""
+    for number, data in enumerate(files, 1):
+
+        async def body(data: bytes = data) -> AsyncIterator[bytes]:
+            for start in range(0, len(data), piece):
+                yield data[start : start + piece]
+
+        yield Upload(number, identity(data), body())
+
+
+def study(name: str = "1.1", *, series: int = 2, instances: int = 2, **attributes: Any) -> list[bytes]:
+    """The files of a study: UIDs are those of the study with numbers behind."""
+    return [
+        dicom(name, f"{name}.{x}", f"{name}.{x}.{i}", InstanceNumber=str(i), SeriesNumber=str(x), **attributes)
+        for x in range(1, series + 1)
+        for i in range(1, instances + 1)
+    ]
+
+
+def wants(view: View, accept: Accept, study: str, series: str | None = None, sop: str | None = None, frames: Sequence[int] = (), bulk: str | None = None) -> Retrieve:
+    return Retrieve(Resource(study, series, sop, tuple(frames)), view, accept, bulk)
+
+
+async def read(body: Body) -> bytes:
+    """All bytes of a body, as a socket would get them."""
+    collected = []
+    try:
+        async for piece in body.pieces:
+            if isinstance(piece, FileSlice):
+                collected.append(os.pread(piece.descriptor, piece.length, piece.offset))
+                os.close(piece.descriptor)
+            else:
+                collected.append(piece)
+    finally:
+        await body.aclose()
+    data = b"".join(collected)
+    assert body.length in (None, len(data))
+    return data
