@@ -1,0 +1,52 @@
+"""What machines that look after the gateway ask: /healthz, /readyz, /metrics, /version."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from importlib.metadata import version
+
+import orjson
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from gateway.web.middleware import IN_FLIGHT
+from gateway.web.service import Service
+
+
+async def alive(_: web.Request, service: Service) -> web.StreamResponse:
+    """``GET /healthz``: the process answers. Never looks at a store: a full disk is no reason to be restarted."""
+    return web.Response(text="ok\n")
+
+
+async def ready(request: web.Request, service: Service) -> web.StreamResponse:
+    """``GET /readyz``: requests can be served. 503 while draining, or when a store cannot be used."""
+    stores = {}
+    for name, backend in service.catalog:
+        health = await backend.check()
+        stores[name] = {"ready": health.ready, "writable": health.writable, "detail": health.detail}
+    draining = request.app[IN_FLIGHT].draining
+    good = not draining and all(store["ready"] for store in stores.values())
+    body = orjson.dumps({"ready": good, "draining": draining, "stores": stores})
+    return web.Response(body=body, status=200 if good else 503, headers={"Content-Type": "application/json"})
+
+
+async def metrics_page(_: web.Request, service: Service) -> web.StreamResponse:
+    """``GET /metrics``: the series of all workers, added up."""
+    body = await asyncio.to_thread(_collect)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _collect() -> bytes:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library annotates all but this constructor
+    return generate_latest(registry)
+
+
+async def version_page(_: web.Request, service: Service) -> web.StreamResponse:
+    """``GET /version``."""
+    body = orjson.dumps({"name": "dicomweb-gateway", "version": version("dicomweb-gateway")})
+    return web.Response(body=body, headers={"Content-Type": "application/json"})

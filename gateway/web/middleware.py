@@ -1,0 +1,264 @@
+"""What happens around every request: identity, limits, errors, CORS, metrics and one log line.
+
+One function does it, in the order in which it is read, because each layer of middleware costs every request a task's
+worth of calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import orjson
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+from gateway import logs, metrics
+from gateway.errors import Busy, GatewayError, InstanceError, NotAuthenticated, RangeNotSatisfiable
+from gateway.metrics import Transaction
+from gateway.web.context import CONTEXT, Context
+from gateway.web.service import SERVICE
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+OPEN: frozenset[Transaction] = frozenset({"health"})
+"""Transactions that need no credentials: probes have none."""
+
+_CORS_REQUEST_HEADERS = "Authorization, Accept, Content-Type, If-None-Match, Range, X-Request-Id"
+_CORS_EXPOSED = "Content-Location, Content-Range, ETag, Location, Retry-After, Warning, X-Request-Id"
+_CORS_SECONDS = "600"
+
+_log = logs.get_logger()
+
+
+class InFlight:
+    """The requests of this process that are being answered; the server waits for them before it goes."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.draining = False
+        """Set by the server on its way out; readiness says so, and answers close their connection."""
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def enter(self) -> None:
+        """A request begins."""
+        self.count += 1
+        self._idle.clear()
+
+    def leave(self) -> None:
+        """A request is answered."""
+        self.count -= 1
+        if self.count == 0:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Returns when no request is being answered."""
+        while self.count:
+            await self._idle.wait()
+
+
+IN_FLIGHT: web.AppKey[InFlight] = web.AppKey("in_flight", InFlight)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What the outside may do.
+
+    :param tokens: asked for the bearer tokens that are let in, each time; None lets everybody in.
+    :param cors_origins: origins of browser viewers, or ``*``.
+    :param stall_timeout: seconds without a byte, either way, before a connection is cut.
+    """
+
+    tokens: Callable[[], Awaitable[Sequence[bytes]]] | None = None
+    cors_origins: frozenset[str] = frozenset()
+    stall_timeout: float = 30.0
+    transactions: Mapping[object, Transaction] = field(default_factory=dict)
+
+
+def make(edge: Edge, in_flight: InFlight) -> Middleware:
+    """The middleware."""
+
+    @web.middleware
+    async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        transaction = edge.transactions.get((request.method, resource.canonical if resource else None), "other")
+        context = Context(_request_id(request), transaction, edge.stall_timeout)
+        request[CONTEXT] = context
+        gauge = metrics.IN_FLIGHT.labels(transaction)
+        in_flight.enter()
+        gauge.inc()
+        status = 499  # the client left; nginx's number for it
+        try:
+            response = await _answer(request, handler, edge, context)
+            status = response.status
+            if not response.prepared:
+                _finish(request, response, edge, context, draining=in_flight.draining)
+            return response
+        except ConnectionError:  # the answer broke off after its headers were out; there is nobody left to tell
+            status = 499
+            raise
+        finally:
+            gauge.dec()
+            in_flight.leave()
+            _record(request, context, status, resource.canonical if resource else "none")
+
+    return around
+
+
+async def _answer(request: web.Request, handler: Handler, edge: Edge, context: Context) -> web.StreamResponse:
+    try:
+        if request.method == hdrs.METH_OPTIONS and _is_preflight(request):
+            return _preflight()
+        if edge.tokens is not None and context.transaction not in OPEN:
+            _authenticate(request, await edge.tokens())
+        return await handler(request)
+    except GatewayError as error:
+        return _refusal(request, error)
+    except InstanceError as error:
+        return problem(HTTPStatus.BAD_REQUEST, error.message)
+    except web.HTTPException as error:
+        return _from_aiohttp(request, error)
+    except ConnectionError:
+        raise
+    except Exception as error:
+        # Something of ours is wrong. The caller learns where to ask, and nothing else.
+        _log.error("request failed", request_id=context.request_id, exc_info=error)
+        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"an error of the gateway; its log has it under {context.request_id}")
+
+
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get("X-Request-Id", "")
+    # An id from outside ends up in our log: letters, digits and hyphens cannot forge a line, and are no name.
+    return given if 8 <= len(given) <= 64 and given.isascii() and given.replace("-", "").isalnum() else secrets.token_hex(8)
+
+
+# -- who
+
+
+def _authenticate(request: web.Request, tokens: Sequence[bytes]) -> None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    given = token.strip().encode()
+    known = [hmac.compare_digest(given, one) for one in tokens]  # all are compared: the time tells nothing
+    if scheme.lower() != "bearer" or not any(known):
+        raise NotAuthenticated("send Authorization: Bearer with a token that this gateway knows")
+
+
+# -- errors
+
+
+def problem(status: int, detail: str) -> web.Response:
+    """An error body (RFC 9457), the same for every route that speaks the standard's dialect."""
+    title = HTTPStatus(status).phrase
+    body = {"title": title, "status": status, "detail": detail}
+    return web.Response(body=orjson.dumps(body), status=status, headers={"Content-Type": "application/problem+json"})
+
+
+def _refusal(request: web.Request, error: GatewayError) -> web.Response:
+    response = problem(error.status, error.message)
+    if isinstance(error, NotAuthenticated):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="dicomweb"'
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(error.retry_after if isinstance(error, Busy) else 30)
+    if isinstance(error, RangeNotSatisfiable):
+        response.headers["Content-Range"] = f"bytes */{error.size}"
+    if not request.content.at_eof():
+        response.force_close()  # the rest of a body that was refused is not worth reading
+    return response
+
+
+def _from_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))
+        if request.method == hdrs.METH_OPTIONS:
+            return web.Response(status=HTTPStatus.NO_CONTENT, headers={"Allow": allowed})
+        response = problem(error.status, f"{request.method} is not possible here; {allowed} are")
+        response.headers["Allow"] = allowed
+        return response
+    if error.status < HTTPStatus.BAD_REQUEST:
+        return error
+    detail = "no such route; the default store is at /dicom-web" if error.status == HTTPStatus.NOT_FOUND else error.reason
+    return problem(error.status, detail)
+
+
+# -- CORS (PS3.18 8.10; the Fetch standard)
+
+
+def _is_preflight(request: web.Request) -> bool:
+    """A browser's question before a request, which is not the OPTIONS of PS3.18 8.9."""
+    return "Origin" in request.headers and "Access-Control-Request-Method" in request.headers
+
+
+def _preflight() -> web.Response:
+    return web.Response(
+        status=HTTPStatus.NO_CONTENT,
+        headers={
+            "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
+            "Access-Control-Allow-Headers": _CORS_REQUEST_HEADERS,
+            "Access-Control-Max-Age": _CORS_SECONDS,
+        },
+    )
+
+
+def cors_headers(request: web.Request, origins: frozenset[str]) -> dict[str, str]:
+    """What lets a browser viewer of an allowed origin read the answer; nothing for all others."""
+    origin = request.headers.get("Origin")
+    if origin is None or not origins:
+        return {}
+    if "*" not in origins and origin not in origins:
+        return {"Vary": "Origin"}
+    return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _CORS_EXPOSED, "Vary": "Origin"}
+
+
+# -- at the end
+
+
+def _finish(request: web.Request, response: web.StreamResponse, edge: Edge, context: Context, *, draining: bool) -> None:
+    """Headers and counts of an answer that aiohttp has yet to send."""
+    if isinstance(response, web.Response):
+        context.sent += response.content_length or 0
+    if draining:
+        response.force_close()
+
+
+def _record(request: web.Request, context: Context, status: int, route: str) -> None:
+    now = time.perf_counter()
+    seconds = now - context.started
+    transaction = context.transaction
+    metrics.REQUESTS.labels(transaction, str(status)).inc()
+    metrics.REQUEST_SECONDS.labels(transaction).observe(seconds)
+    metrics.FIRST_BYTE_SECONDS.labels(transaction).observe((context.first or now) - context.started)
+    metrics.SENT_BYTES.labels(transaction).inc(context.sent)
+    if context.instances:
+        metrics.INSTANCES.labels(transaction).inc(context.instances)
+    if transaction != "health":
+        _log.info(
+            "request",
+            method=request.method if request.method in hdrs.METH_ALL else "other",
+            route=route,
+            status=status,
+            received=context.received,
+            sent=context.sent,
+            instances=context.instances,
+            seconds=round(seconds, 6),
+            request_id=context.request_id,
+        )
+
+
+def on_prepare(edge: Edge) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """The headers that every answer carries, also one that a handler has begun to send itself."""
+
+    async def add(request: web.Request, response: web.StreamResponse) -> None:
+        context = request.get(CONTEXT)
+        if context is not None:
+            response.headers["X-Request-Id"] = context.request_id
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Server"] = SERVICE  # versions are for /version, which asks who wants to know
+        response.headers.update(cors_headers(request, edge.cors_origins))
+
+    return add

@@ -1,0 +1,75 @@
+"""Search Transaction, QIDO-RS (PS3.18 10.6)."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.backends.base import URL_BASE, Matches
+from gateway.dicom import dictionary
+from gateway.dicomweb.media import Offer, choose, parse_accept
+from gateway.dicomweb.query import parse_query
+from gateway.dicomweb.resources import Level, Resource
+from gateway.errors import NotAcceptable
+from gateway.web.service import SERVICE, Service, base_url
+
+_OFFERS = (Offer("application/dicom+json"), Offer("application/json"))
+
+
+async def search_studies(request: web.Request, service: Service) -> web.StreamResponse:
+    """``GET {base}/studies``."""
+    return await _search(request, service, "study")
+
+
+async def search_series(request: web.Request, service: Service) -> web.StreamResponse:
+    """``GET {base}/series`` and ``{base}/studies/{study}/series``."""
+    return await _search(request, service, "series")
+
+
+async def search_instances(request: web.Request, service: Service) -> web.StreamResponse:
+    """``GET {base}/instances``, and below a study or a series."""
+    return await _search(request, service, "instance")
+
+
+async def _search(request: web.Request, service: Service, level: Level) -> web.StreamResponse:
+    offer = choose(parse_accept(request.headers.getall("Accept", []), request.query.get("accept")), _OFFERS)
+    if offer is None:
+        raise NotAcceptable("search results are application/dicom+json")
+    limits = service.search_limits
+    default, most = limits.results_default, limits.results_max
+    if level == "instance":
+        default, most = limits.instances_default, limits.instances_max
+    query = parse_query(
+        level,
+        Resource.parse(request.match_info.get("study"), request.match_info.get("series")),
+        list(request.query.items()),
+        dictionary,
+        max_limit=most,
+        default_limit=default,
+        max_offset=limits.offset_max,
+    )
+    matches = await service.backend(request).search(query)
+    warnings = _warnings(matches, fuzzy=query.fuzzy)
+    if not matches.results:
+        return _warned(web.Response(status=204), warnings)
+    body = b"[" + b",".join(matches.results).replace(_MARK, _MARK[:-1] + base_url(request, service).encode()) + b"]"
+    return _warned(web.Response(body=body, headers={"Content-Type": offer.media_type}), warnings)
+
+
+# No text value can hold this: quotes inside JSON strings are escaped.
+_MARK = b'"00081190":{"vr":"UR","Value":["' + URL_BASE.encode()
+
+
+def _warnings(matches: Matches, *, fuzzy: bool) -> list[str]:
+    warnings = []
+    if matches.remaining:
+        warnings.append(f"There are {matches.remaining} additional results that can be requested")
+    if fuzzy:
+        warnings.append("The fuzzymatching parameter is not supported. Only literal matching has been performed.")
+    return warnings
+
+
+def _warned(response: web.Response, warnings: list[str]) -> web.Response:
+    """PS3.18 10.6.3.2 and 8.3.4.2 give the texts; 8.4.1 the code."""
+    for text in warnings:
+        response.headers.add("Warning", f"299 {SERVICE}: {text}")
+    return response

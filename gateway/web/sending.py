@@ -1,0 +1,214 @@
+"""A `Body` onto the socket, by the cheapest way that the kernel has.
+
+Files go out with sendfile on a duplicate of the connection's descriptor: uvloop has no sendfile of its own, and reading
+into Python costs twice the CPU time (measured: 0.13 against 0.28 s a GB).
+
+Rules:
+1. The loop never waits for a disk. A window of a file is sent from the loop only when its first and last pages are in the
+   page cache (`preadv2` with RWF_NOWAIT says so for a microsecond); otherwise a thread sends it.
+2. Nothing is written behind aiohttp's back while aiohttp has something in its own buffer.
+3. Once headers are out an error can only cut the connection. It is counted and logged, never dressed up as a status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from gateway import metrics
+from gateway.backends.base import Body, FileSlice, Piece
+from gateway.web.context import context_of
+
+WINDOW = 1 << 20
+"""Bytes of a file that one call sends at most, so that one fast reader does not keep the loop for long."""
+
+READ = 256 << 10
+"""Bytes read at once where sendfile is not possible (TLS, chunked coding)."""
+
+
+async def send(request: web.Request, body: Body, status: int = 200, headers: dict[str, str] | None = None) -> web.StreamResponse:
+    """Sends a body to its end and closes it. A HEAD request gets the headers alone."""
+    try:
+        return await _send(request, body, status, headers or {})
+    finally:
+        await body.aclose()
+
+
+async def _send(request: web.Request, body: Body, status: int, headers: dict[str, str]) -> web.StreamResponse:
+    context = context_of(request)
+    response = web.StreamResponse(status=status, headers={"Content-Type": body.media_type} | headers)
+    if body.length is not None:
+        response.content_length = body.length
+    elif request.version >= (1, 1):
+        response.enable_chunked_encoding()
+    writer = await response.prepare(request)
+    context.first_byte()
+    context.instances += body.instances
+    if request.method == "HEAD" or status == HTTPStatus.NOT_MODIFIED or writer is None:
+        return response
+    try:
+        if body.length is not None and request.transport is not None and request.transport.get_extra_info("ssl_object") is None:
+            sent = await _by_descriptor(request.transport, writer, body, context.stall_timeout)
+            if sent != body.length:
+                raise ConnectionError("a body turned out shorter than was announced")
+        else:
+            await _by_writer(response, body, context.stall_timeout)
+        context.sent += body.length or response.body_length
+    except (ConnectionError, asyncio.CancelledError):
+        _cut(request)
+        raise
+    except Exception as error:
+        _cut(request)
+        raise ConnectionAbortedError("the answer broke off") from error
+    return response
+
+
+def _cut(request: web.Request) -> None:
+    metrics.ABORTED.labels(context_of(request).transaction).inc()
+    if request.transport is not None:
+        request.transport.abort()
+
+
+# -- through aiohttp
+
+
+async def _by_writer(response: web.StreamResponse, body: Body, stall: float) -> None:
+    async for piece in body.pieces:
+        if isinstance(piece, bytes):
+            async with asyncio.timeout(stall):
+                await response.write(piece)
+        else:
+            async for some in _read(piece):
+                async with asyncio.timeout(stall):
+                    await response.write(some)
+    await response.write_eof()
+
+
+async def _read(piece: FileSlice) -> AsyncIterator[bytes]:
+    descriptor = piece.descriptor
+    try:
+        at, end = piece.offset, piece.offset + piece.length
+        while at < end:
+            some = await asyncio.to_thread(os.pread, descriptor, min(READ, end - at), at)
+            if not some:
+                raise ConnectionError("a file ended before its length")
+            at += len(some)
+            yield some
+    finally:
+        os.close(descriptor)
+
+
+# -- around aiohttp
+
+
+async def _by_descriptor(transport: asyncio.Transport, writer: AbstractStreamWriter, body: Body, stall: float) -> int:
+    """Sends all pieces with a known total length; returns the number of bytes sent."""
+    writer.send_headers()
+    await _flushed(transport, writer)
+    outside = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+    outside.setblocking(False)
+    sent = 0
+    try:
+        async for piece, last in _with_last(body.pieces):
+            if isinstance(piece, bytes):
+                await _send_bytes(outside, piece, 0 if last else socket.MSG_MORE, stall)
+                sent += len(piece)
+            else:
+                await _send_file(outside, piece, stall)
+                sent += piece.length
+    finally:
+        outside.close()
+    # aiohttp counts what passes through its writer; nothing did, and nothing is owed any more.
+    writer.length = 0
+    return sent
+
+
+async def _flushed(transport: asyncio.Transport, writer: AbstractStreamWriter) -> None:
+    if transport.get_write_buffer_size():
+        low, high = transport.get_write_buffer_limits()
+        transport.set_write_buffer_limits(high=0)
+        try:
+            await writer.drain()
+        finally:
+            transport.set_write_buffer_limits(high=high, low=low)
+
+
+async def _with_last(pieces: AsyncIterator[Piece]) -> AsyncIterator[tuple[Piece, bool]]:
+    """Each piece, and whether it is the last one: all but the last may wait in the kernel for company."""
+    held: Piece | None = None
+    async for piece in pieces:
+        if held is not None:
+            yield held, False
+        held = piece
+    if held is not None:
+        yield held, True
+
+
+async def _send_bytes(outside: socket.socket, piece: bytes, flags: int, stall: float) -> None:
+    rest = memoryview(piece)
+    while rest:
+        try:
+            rest = rest[outside.send(rest, flags) :]
+        except BlockingIOError:
+            await _writable(outside, stall)
+
+
+async def _send_file(outside: socket.socket, piece: FileSlice, stall: float) -> None:
+    descriptor = piece.descriptor
+    try:
+        at, end = piece.offset, piece.offset + piece.length
+        while at < end:
+            count = min(WINDOW, end - at)
+            try:
+                if _cached(descriptor, at, count):
+                    sent = os.sendfile(outside.fileno(), descriptor, at, count)
+                else:
+                    sent = await asyncio.to_thread(os.sendfile, outside.fileno(), descriptor, at, count)
+            except BlockingIOError:
+                await _writable(outside, stall)
+                continue
+            if not sent:
+                raise ConnectionError("a file ended before its length")
+            at += sent
+    finally:
+        os.close(descriptor)
+
+
+_probe = bytearray(1)
+
+
+def _cached(descriptor: int, at: int, count: int) -> bool:
+    """Whether the ends of a window are in the page cache; read-ahead makes that true of what lies between."""
+    try:
+        os.preadv(descriptor, [_probe], at, os.RWF_NOWAIT)
+        os.preadv(descriptor, [_probe], at + count - 1, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system that cannot tell
+        return False
+    return True
+
+
+async def _writable(outside: socket.socket, stall: float) -> None:
+    """:raises ConnectionError: when the client reads nothing for `stall` seconds."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_writer(outside, _set, ready)
+    try:
+        async with asyncio.timeout(stall):
+            await ready
+    except TimeoutError:
+        raise ConnectionError("the client stopped reading") from None
+    finally:
+        loop.remove_writer(outside)
+
+
+def _set(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)

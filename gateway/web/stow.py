@@ -1,0 +1,143 @@
+"""Store Transaction, STOW-RS (PS3.18 10.5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from aiohttp import web
+
+from gateway import metrics
+from gateway.backends.base import Failed, Stored, StoreResult
+from gateway.dicomweb.media import MULTIPART, MediaType, Offer, choose, parse_accept, parse_media_type
+from gateway.dicomweb.multipart import boundary_of
+from gateway.dicomweb.resources import parse_uid
+from gateway.dicomweb.responses import store_response_json, store_response_xml, store_status
+from gateway.errors import BadRequest, RequestTimeout, UnsupportedMediaType
+from gateway.streams import DICOM, Intake, multipart_events, single_events
+from gateway.web.context import Context, context_of
+from gateway.web.service import SERVICE, Service, base_url
+
+JSON = Offer("application/dicom+json")
+XML = Offer("application/dicom+xml")
+_PLAIN = {"", "application/octet-stream", "application/x-www-form-urlencoded"}
+"""What clients say who do not say what they send: PowerShell's -InFile, curl's --data-binary."""
+
+_PREAMBLE = 132
+
+INLINE = 50
+"""Instances whose answer is written on the loop: 3 (JSON) to 20 (XML) microseconds each."""
+
+WARNINGS = 3
+"""Failures that are explained in Warning headers; clients limit the size of all headers together."""
+
+
+async def store(request: web.Request, service: Service) -> web.StreamResponse:
+    """``POST {base}/studies`` and ``POST {base}/studies/{study}``."""
+    study = request.match_info.get("study")
+    if study is not None:
+        parse_uid(study, "StudyInstanceUID")
+    backend = service.backend(request)
+    with service.store_slot():
+        intake = await _intake(request, service, study)
+        async with aclosing(intake.uploads()) as uploads:
+            result = await backend.store(uploads)
+    if intake.parts == 0:
+        raise BadRequest("the request holds no part")
+    return await _answer(request, service, StoreResult(result.stored, tuple(sorted([*result.failed, *intake.failed], key=_part))))
+
+
+def _part(failed: Failed) -> int:
+    return failed.part
+
+
+async def _intake(request: web.Request, service: Service, study: str | None) -> Intake:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("a store request must not be compressed (Content-Encoding)")
+    chunks = _chunks(request, context_of(request))
+    media = parse_media_type(request.headers.get("Content-Type") or "application/octet-stream")
+    limits = service.intake_limits
+    if media.type == MULTIPART:
+        _check_inner(media)
+        events = multipart_events(chunks, boundary_of(media), limits.multipart)
+    elif media.type == DICOM:
+        events = single_events(chunks)
+    elif media.type in _PLAIN:
+        events = single_events(await _sniffed(chunks))
+    else:
+        raise UnsupportedMediaType("a store request is multipart/related of application/dicom, or application/dicom (PS3.18 10.5.1)")
+    return Intake(events, limits, service.budget, study)
+
+
+def _check_inner(media: MediaType) -> None:
+    inner = (media.param("type") or DICOM).lower()
+    if inner != DICOM:
+        raise UnsupportedMediaType("the parts of a store request are application/dicom (PS3.18 10.5.1)")
+
+
+async def _sniffed(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The same chunks, after a look whether they are DICOM.
+
+    :raises UnsupportedMediaType: when they are not.
+    """
+    head = b""
+    async for chunk in chunks:
+        head += chunk
+        if len(head) >= _PREAMBLE:
+            break
+    if head[128:_PREAMBLE] != b"DICM":
+        raise UnsupportedMediaType("the request has no Content-Type that can be stored, and its body is not DICOM; send application/dicom")
+
+    async def all_chunks() -> AsyncGenerator[bytes, None]:
+        yield head
+        async for chunk in chunks:
+            yield chunk
+
+    return all_chunks()
+
+
+async def _chunks(request: web.Request, context: Context) -> AsyncGenerator[bytes, None]:
+    """What the socket brings, in pieces of whatever size it comes.
+
+    :raises RequestTimeout: when nothing comes for ``server.stall_timeout`` seconds.
+    """
+    content = request.content
+    received = metrics.RECEIVED_BYTES.labels(context.transaction)
+    while not content.at_eof():
+        try:
+            async with asyncio.timeout(context.stall_timeout):
+                chunk = await content.readany()
+        except TimeoutError:
+            raise RequestTimeout("no more bytes came within server.stall_timeout") from None
+        if chunk:
+            context.received += len(chunk)
+            received.inc(len(chunk))
+            yield chunk
+
+
+async def _answer(request: web.Request, service: Service, result: StoreResult) -> web.Response:
+    _count(request, result)
+    accept = parse_accept(request.headers.getall("Accept", []), request.query.get("accept"))
+    # The instances are stored, so an Accept that cannot be met is no error any more: it gets the default.
+    offer = choose(accept, (JSON, XML)) or JSON
+    base = base_url(request, service)
+    write = store_response_xml if offer is XML else store_response_json
+    large = len(result.stored) + len(result.failed) > INLINE
+    body = await asyncio.to_thread(write, result, base) if large else write(result, base)
+    response = web.Response(body=body, status=store_status(result.stored, result.failed), headers={"Content-Type": offer.media_type})
+    for failed in result.failed[:WARNINGS]:  # the answer's Error Comment holds 64 characters; this is the whole sentence
+        response.headers.add("Warning", f"299 {SERVICE}: part {failed.part}: {failed.detail}")
+    return response
+
+
+def _count(request: web.Request, result: StoreResult) -> None:
+    context_of(request).instances += len(result.stored)
+    for stored in result.stored:
+        _outcome("stored", stored)
+    for failed in result.failed:
+        metrics.STORE_OUTCOMES.labels("failed", f"{failed.reason.value:04X}").inc()
+
+
+def _outcome(outcome: str, stored: Stored) -> None:
+    metrics.STORE_OUTCOMES.labels(outcome, f"{stored.warning.value:04X}" if stored.warning else "none").inc()

@@ -1,0 +1,124 @@
+"""Retrieve Transaction, WADO-RS, and deletion (PS3.18 10.4; DELETE as Google, dcm4chee and others have it)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from email.utils import formatdate
+
+from aiohttp import web
+
+from gateway.backends.base import URL_BASE, Body, Piece, Retrieve, View
+from gateway.dicomweb.media import parse_accept
+from gateway.dicomweb.resources import Resource
+from gateway.errors import BadRequest, RangeNotSatisfiable
+from gateway.web.context import context_of
+from gateway.web.sending import send
+from gateway.web.service import Service, base_url
+
+_MARK = b'"BulkDataURI":"' + URL_BASE.encode()
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_BULK = re.compile(r"[0-9A-F]{8}(?:/\d{1,6}/[0-9A-F]{8})*")
+
+
+async def retrieve_instances(request: web.Request, service: Service) -> web.StreamResponse:
+    """``GET {base}/studies/{study}``, a series or an instance of it."""
+    return await _retrieve(request, service, View.INSTANCES)
+
+
+async def retrieve_metadata(request: web.Request, service: Service) -> web.StreamResponse:
+    """``GET …/metadata`` of a study, series or instance."""
+    return await _retrieve(request, service, View.METADATA)
+
+
+async def retrieve_frames(request: web.Request, service: Service) -> web.StreamResponse:
+    """``GET …/instances/{instance}/frames/{list}``."""
+    return await _retrieve(request, service, View.FRAMES)
+
+
+async def retrieve_bulkdata(request: web.Request, service: Service) -> web.StreamResponse:
+    """``GET …/instances/{instance}/bulkdata/{path}``, as a BulkDataURI of the metadata says."""
+    path = request.match_info["bulk"]
+    if not _BULK.fullmatch(path):
+        raise BadRequest("the bulk data path is not one that metadata names")
+    return await _retrieve(request, service, View.BULKDATA, path)
+
+
+async def delete(request: web.Request, service: Service) -> web.StreamResponse:
+    """``DELETE`` of a study, series or instance: 204, and 410 from then on."""
+    context_of(request).instances += await service.backend(request).delete(_resource(request))
+    return web.Response(status=204)
+
+
+def _resource(request: web.Request) -> Resource:
+    names = request.match_info
+    return Resource.parse(names.get("study"), names.get("series"), names.get("instance"), names.get("frames"))
+
+
+async def _retrieve(request: web.Request, service: Service, view: View, bulk: str | None = None) -> web.StreamResponse:
+    accept = parse_accept(request.headers.getall("Accept", []), request.query.get("accept"))
+    body = await service.backend(request).retrieve(Retrieve(_resource(request), view, accept, bulk))
+    if view is View.METADATA:
+        body = replace(body, pieces=_with_urls(body.pieces, base_url(request, service).encode()))
+    headers = _validators(body)
+    if body.etag is not None and _matches(request.headers.get("If-None-Match", ""), body.etag):
+        await body.aclose()
+        return web.Response(status=304, headers=headers)
+    status = 200
+    if body.select is not None and body.length is not None:
+        headers["Accept-Ranges"] = "bytes"
+        if wanted := await _range(request, body, body.length):
+            start, stop = wanted
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{body.length}"
+            body, status = body.select(start, stop), 206
+    return await send(request, body, status, headers)
+
+
+async def _with_urls(pieces: AsyncGenerator[Piece, None], base: bytes) -> AsyncGenerator[Piece, None]:
+    """Puts the public base URL in; nothing that is kept depends on what Host some caller sent."""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            yield piece.replace(_MARK, _MARK[:-1] + base) if isinstance(piece, bytes) else piece
+
+
+def _validators(body: Body) -> dict[str, str]:
+    headers = {}
+    if body.etag is not None:
+        headers["ETag"] = f'"{body.etag}"'
+    if body.modified is not None:
+        headers["Last-Modified"] = formatdate(body.modified, usegmt=True)
+    return headers
+
+
+def _matches(header: str, etag: str) -> bool:
+    """If-None-Match (RFC 9110 13.1.2), compared weakly as it says."""
+    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return "*" in tags or f'"{etag}"' in tags
+
+
+async def _range(request: web.Request, body: Body, length: int) -> tuple[int, int] | None:
+    """The one range that is asked for, as start and stop; None where the whole body is the answer (RFC 9110 14.2).
+
+    Several ranges, other units and what cannot be read are answered with the whole body, which is always allowed.
+
+    :raises RangeNotSatisfiable: when it starts beyond the end.
+    """
+    condition = request.headers.get("If-Range")
+    if condition is not None and condition != f'"{body.etag}"':
+        return None
+    found = _RANGE.fullmatch(request.headers.get("Range", "").replace(" ", ""))
+    if found is None or found.groups() == ("", ""):
+        return None
+    first, last = found.groups()
+    if first == "":
+        start, stop = max(0, length - int(last)), length
+    else:
+        start, stop = int(first), min(length, int(last) + 1) if last else length
+        if last and int(last) < start:
+            return None
+    if start >= length or start >= stop:
+        await body.aclose()
+        raise RangeNotSatisfiable(f"the body has {length} bytes", length)
+    return start, stop
