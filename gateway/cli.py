@@ -1,0 +1,259 @@
+"""The command line: ``dicomweb-gateway serve | check-config | import | fsck | rebuild-index``.
+
+Commands return their exit code: 0, 1 when something was refused, found or cut off, 2 when settings or arguments are wrong.
+What takes long to load is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from gateway import config, terminal
+from gateway.config import ConfigError, Settings
+from gateway.errors import GatewayError
+from gateway.exits import FAILED, MISCONFIGURED, OK
+
+app = App(
+    name="dicomweb-gateway",
+    version=lambda: version("dicomweb-gateway"),
+    help="A DICOMweb gateway: takes instances in (STOW-RS), finds them (QIDO-RS) and gives them out again (WADO-RS).",
+    help_epilogue="""
+First steps:
+
+    dicomweb-gateway serve              # keeps what it gets below ./data
+    dicomweb-gateway import ~/scans     # files from disk, also while it serves
+    curl http://127.0.0.1:8080/dicom-web/studies
+
+    dicomweb-gateway check-config --reference     # every setting, explained
+""",
+    help_format="plaintext",
+)
+
+ConfigFile = Annotated[Path | None, Parameter(name="--config", env_var="GATEWAY_CONFIG")]
+Data = Annotated[Path | None, Parameter(name="--data")]
+StoreName = Annotated[str, Parameter(name="--store")]
+
+
+@app.command
+def serve(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    data: Data = None,
+    config: ConfigFile = None,
+    workers: int | None = None,
+    allow_anonymous: Annotated[bool | None, Parameter(negative="")] = None,
+) -> int:
+    """Serves until Ctrl-C or SIGTERM; then lets requests that are under way finish.
+
+    Examples:
+
+        dicomweb-gateway serve --port 9000 --data /srv/dicom
+
+        dicomweb-gateway serve --config gateway.toml --workers 4
+
+        GATEWAY_SERVER__TOKEN_FILE=tokens dicomweb-gateway serve --host 0.0.0.0
+
+    Parameters
+    ----------
+    host
+        Address to listen on [127.0.0.1]. One that other machines can reach needs server.token_file or --allow-anonymous.
+    port
+        TCP port [8080]; 0 takes a free one.
+    data
+        Folder that holds what is stored [./data].
+    config
+        TOML file with settings.
+    workers
+        Processes that share the port [one per CPU that the cgroup grants].
+    allow_anonymous
+        Serve callers without credentials on an address that other machines can reach.
+    """
+    from gateway import server
+
+    flags = {"host": host, "port": port, "workers": workers, "allow_anonymous": allow_anonymous}
+    settings = _load(config, data, server={name: value for name, value in flags.items() if value is not None})
+    return server.run(settings, announce=terminal.announce if settings.log.format == "console" else None)
+
+
+@app.command
+def check_config(*, config: ConfigFile = None, reference: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Says what is wrong with the settings, or prints those that are in force, as TOML with secrets masked.
+
+    Parameters
+    ----------
+    config
+        TOML file with settings; GATEWAY_* variables win over it.
+    reference
+        Print every key with its default and what it is for.
+    """
+    from gateway import listening, toml
+
+    if reference:
+        sys.stdout.write(toml.reference())
+        return OK
+    settings = _load(config)
+    listening.check(settings.server)
+    sys.stdout.write(toml.effective(settings))
+    return OK
+
+
+@app.command(name="import")
+def import_(*paths: Path, store: StoreName = "default", config: ConfigFile = None, data: Data = None) -> int:
+    """Stores files from disk; a server may run on the same data meanwhile.
+
+    Each file is checked as one that comes by STOW-RS. Those that are refused are listed with the reason, and the exit code is 1.
+
+    Examples:
+
+        dicomweb-gateway import ~/scans more/image.dcm
+
+        dicomweb-gateway import --store research --config gateway.toml /mnt/cd
+
+    Parameters
+    ----------
+    paths
+        Files, and folders that are searched for files.
+    store
+        Name of the store.
+    config
+        TOML file with settings.
+    data
+        Folder that holds what is stored [./data].
+    """
+    from gateway.importing import Imported, find_files, import_files
+
+    if not paths:
+        raise ConfigError("import: name at least one file or folder")
+    settings = _load(config, data)
+    _local(settings, store)
+    try:
+        files = find_files(paths)
+    except FileNotFoundError as error:
+        raise ConfigError(f"import: {error} does not exist") from None
+
+    async def run(advance: Callable[[int], None]) -> Imported:
+        from gateway.app import intake_limits, open_backend
+        from gateway.streams import Budget
+
+        backend = await open_backend(settings, store)
+        try:
+            return await import_files(backend, files, intake_limits(settings.limits), Budget(settings.limits.buffered_bytes), advance)
+        finally:
+            await backend.aclose()
+
+    with terminal.progress("Importing", len(files)) as advance:
+        imported = asyncio.run(run(advance))
+    terminal.table("Refused", ("File", "Reason"), [(str(path), reason) for path, reason in imported.refused])
+    terminal.say(f"{imported.stored} stored, {len(imported.refused)} refused, of {len(files)} files")
+    return FAILED if imported.refused else OK
+
+
+@app.command
+def fsck(*, store: StoreName = "default", config: ConfigFile = None, data: Data = None) -> int:
+    """Reads every stored file and compares it with the index; changes nothing. A server may run meanwhile.
+
+    Parameters
+    ----------
+    store
+        Name of the store.
+    config
+        TOML file with settings.
+    data
+        Folder that holds what is stored [./data].
+    """
+    from gateway.backends.local import repair
+
+    root = _local(_load(config, data), store)
+    if not (root / "index.sqlite").exists():
+        raise ConfigError(f"{root}: no store is there yet")
+    with terminal.progress("Checking") as advance:
+        found = repair.fsck(root, terminal.steps(advance))
+    rows = [(problem.kind, str(problem.generation), problem.instance, problem.detail) for problem in found.problems]
+    terminal.table("Problems", ("Kind", "File", "SOP Instance UID", "What"), rows)
+    terminal.say(f"{found.checked} instances checked, {len(rows)} problems")
+    return FAILED if rows else OK
+
+
+@app.command
+def rebuild_index(*, store: StoreName = "default", config: ConfigFile = None, data: Data = None) -> int:
+    """Makes the index anew from the stored files, when it is lost or damaged. Stop the server first.
+
+    What was deleted stays deleted. The old index is kept beside the new one as index.sqlite.old.
+
+    Parameters
+    ----------
+    store
+        Name of the store.
+    config
+        TOML file with settings.
+    data
+        Folder that holds what is stored [./data].
+    """
+    from gateway.app import _structure_limits as structure_limits
+    from gateway.backends.local import repair
+
+    settings = _load(config, data)
+    root = _local(settings, store)
+    if not root.is_dir():
+        raise ConfigError(f"{root}: no store is there yet")
+    with terminal.progress("Reading") as advance:
+        rebuilt = repair.rebuild_index(root, terminal.steps(advance), structure_limits(settings.limits))
+    terminal.table("Left out", ("File", "Reason"), list(rebuilt.refused))
+    terminal.say(f"{rebuilt.instances} instances in the new index, {len(rebuilt.refused)} files left out")
+    return FAILED if rebuilt.refused else OK
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit code."""
+    try:
+        code = app(arguments, result_action="return_value")
+        return code if isinstance(code, int) else OK
+    except ConfigError as error:
+        return _complain(str(error), MISCONFIGURED)
+    except GatewayError as error:
+        return _complain(error.message, FAILED)
+    except ExceptionGroup as group:
+        ours = group.subgroup(GatewayError)
+        if ours is None:
+            raise
+        return _complain("; ".join(sorted({_message(error) for error in _leaves(ours)})), FAILED)
+
+
+def _load(path: Path | None, data: Path | None = None, **sections: Any) -> Settings:
+    return config.load(path, sections | ({"data": data} if data is not None else {}))
+
+
+def _local(settings: Settings, name: str) -> Path:
+    """The folder of a store that can be worked on from here."""
+    store = settings.stores.get(name)
+    if store is None:
+        raise ConfigError(f"there is no store {name!r}; the settings have {', '.join(sorted(settings.stores))}")
+    if store.backend != "local":
+        raise ConfigError(f"store {name!r} has no files: its backend is {store.backend!r}")
+    return store.root
+
+
+def _complain(message: str, code: int) -> int:
+    for line in message.splitlines():
+        sys.stderr.write(f"dicomweb-gateway: {line}\n")
+    return code
+
+
+def _message(error: BaseException) -> str:
+    return error.message if isinstance(error, GatewayError) else type(error).__name__
+
+
+def _leaves(group: BaseException) -> Iterator[BaseException]:
+    if isinstance(group, BaseExceptionGroup):
+        for error in group.exceptions:
+            yield from _leaves(error)
+    else:
+        yield group

@@ -1,0 +1,316 @@
+"""What can be set, its default and why; read once at start and frozen.
+
+Rules:
+1. A later source wins: defaults < TOML file < environment (``GATEWAY_SECTION__KEY``) < flags of the command line.
+2. An unknown key is an error in every source, and the message names the nearest known one. In the environment only names
+   with a double underscore (and GATEWAY_DATA) are ours: Kubernetes puts GATEWAY_PORT and the like beside them.
+3. Every limit is a key here; the rooms get values in constructors and never import this module.
+
+Sizes are bytes (``"64MiB"`` is understood), times are seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from yarl import URL
+
+from gateway import cgroup
+from gateway.hints import ENVIRONMENT, NESTING, PREFIX, explain
+
+_KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
+
+# A worker idles at about 85 MiB and may hold 32 MiB of bodies; twice that leaves room for the page cache it lives on.
+_MEMORY_A_WORKER = 256 * _MIB
+
+# Lower case only: environment variables must be able to name every store. The name also appears in URLs.
+_STORE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]|_(?!_)){0,62}")
+
+Size = Annotated[ByteSize, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class ConfigError(Exception):
+    """The settings do not make sense; the message names source and key, one line a fault."""
+
+
+class Section(BaseModel):
+    """A table of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
+
+
+class Server(Section):
+    """Where the gateway listens, who may come in, and how it goes down."""
+
+    host: str = Field("127.0.0.1", min_length=1)
+    """Address to listen on; beyond loopback needs token_file or allow_anonymous."""
+    port: int = Field(8080, ge=0, le=65535)
+    """TCP port; 0 takes a free one."""
+    workers: int = Field(0, ge=0)
+    """Processes that share the port; 0 is one per CPU that the cgroup grants, as far as memory allows."""
+    loop: Literal["uvloop", "asyncio"] = "uvloop"
+    """Event loop: uvloop answers small requests faster, asyncio takes large uploads cheaper."""
+    tls_certificate: Path | None = None
+    """PEM file with the certificate chain; set together with tls_key to serve HTTPS."""
+    tls_key: Path | None = None
+    """PEM file with the private key of tls_certificate."""
+    token_file: Path | None = None
+    """File with the bearer tokens that are let in, one a line; a file keeps them out of the process list."""
+    allow_anonymous: bool = False
+    """Serve callers without credentials on addresses other than loopback; only behind something that checks them."""
+    public_url: str | None = None
+    """Scheme and host that clients see, for URLs in answers; without it the Host header counts."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins of browser viewers that may call ("https://viewer.example"; "*" lets all in)."""
+    header_timeout: Seconds = Field(10, gt=0)
+    """Seconds for a request line and its headers; longer is a slow-loris attack."""
+    idle_timeout: Seconds = Field(75, gt=0)
+    """Seconds that a connection may stay open without a request."""
+    stall_timeout: Seconds = Field(30, gt=0)
+    """Seconds without a byte inside a body, either way, before the connection is cut."""
+    connections: Count = 2000
+    """Open connections of a worker; more are closed at once, so that file descriptors last."""
+    drain_delay: Seconds = 0
+    """Seconds between reporting not ready and closing the port; give a load balancer time to notice."""
+    drain_timeout: Seconds = 300
+    """Seconds that requests in flight get to finish after SIGTERM; a large upload is worth waiting for."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        url = URL(text)
+        if url.scheme not in ("http", "https") or not url.host or url.user or url.query_string or url.fragment:
+            raise ValueError("must look like https://dicom.example/prefix, without user, query or fragment")
+        return text.rstrip("/")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _with_commas(cls, origins: Any) -> Any:
+        return [word.strip() for word in origins.split(",") if word.strip()] if isinstance(origins, str) else origins
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and (not origin.startswith(("http://", "https://")) or str(URL(origin).origin()) != origin):
+                raise ValueError('an origin is a scheme and a host such as "https://viewer.example", without a path, or "*"')
+        return origins
+
+    @model_validator(mode="after")
+    def _tls_pair(self) -> Server:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key are set together or not at all")
+        return self
+
+
+class Log(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important kind of line that is written."""
+    format: Literal["json", "console"] = "json"
+    """json is one object a line for collectors, console is for eyes."""
+
+
+class Limits(Section):
+    """Bounds on what one caller can make the gateway hold or do; each answers with an error that names it."""
+
+    preamble_bytes: Size = ByteSize(4 * _KIB)
+    """Multipart: bytes before the first boundary; an endless preamble is an attack."""
+    part_headers: Count = 32
+    """Multipart: header lines of a part; real parts have one to four."""
+    part_header_bytes: Size = Field(ByteSize(16 * _KIB), ge=64)
+    """Multipart: bytes of all headers of a part."""
+    parts: Count = 20_000
+    """Multipart: parts of a request; the largest series have some thousands of instances."""
+    instance_bytes: Size = Field(ByteSize(16 * _GIB), ge=1)
+    """One instance; whole-slide images reach a few GiB."""
+    header_bytes: Size = Field(ByteSize(16 * _MIB), ge=1024)
+    """One instance without its bulk values; functional groups of large multi-frames reach some MiB."""
+    elements: Count = 200_000
+    """Elements of an instance, those in sequences included."""
+    items: Count = 50_000
+    """Sequence items of an instance; each costs memory that the sender gets for 8 bytes."""
+    depth: Count = 64
+    """Nested sequences; real structured reports stay below 20."""
+    inflated_bytes: Size = Field(ByteSize(64 * _MIB), ge=1024)
+    """What a deflated instance may grow to; deflate packs zeros a thousandfold."""
+    value_bytes: Size = Field(ByteSize(64 * _KIB), ge=1024)
+    """One value that the index keeps; a longer identifier is no identifier."""
+    stow_in_flight: Count = 64
+    """Stores that a worker runs at once; more are told to come back (503)."""
+    buffered_bytes: Size = Field(ByteSize(64 * _MIB), ge=_MIB)
+    """Header bytes that all stores of a worker hold together; more are told to come back (503)."""
+    results_default: Count = 1000
+    """Studies or series of a search that names no limit; no study has more series."""
+    results_max: Count = 5000
+    """Studies or series of a search, whatever limit it names."""
+    instances_default: Count = 10_000
+    """Instances of a search that names no limit; about 10 MB of JSON."""
+    instances_max: Count = 50_000
+    """Instances of a search, whatever limit it names."""
+    offset_max: Count = 1_000_000
+    """How far a search may skip; every skipped row is read."""
+
+    @model_validator(mode="after")
+    def _defaults_fit(self) -> Limits:
+        if self.results_default > self.results_max or self.instances_default > self.instances_max:
+            raise ValueError("results_default and instances_default cannot pass results_max and instances_max")
+        return self
+
+
+class Store(Section):
+    """One store: where its instances rest and what it promises."""
+
+    backend: Literal["local", "memory"] = "local"
+    """local keeps files and an index on disk; memory forgets everything at exit."""
+    root: Path = Path("<data>/<name>")
+    """Folder of a local store; one store a folder."""
+    on_duplicate: Literal["reject", "replace", "skip"] = "reject"
+    """A known instance that arrives with other bytes; equal bytes always succeed."""
+    durability: Literal["full", "relaxed"] = "full"
+    """full answers 200 after fsync; relaxed may lose the last seconds in a power cut."""
+    min_free_bytes: Size = ByteSize(256 * _MIB)
+    """Free disk space below which stores are refused (507), so that index and logs can still be written."""
+    default_transfer_syntax: Literal["explicit", "stored"] = "explicit"
+    """What a request gets that names no transfer syntax: Explicit VR Little Endian (PS3.18 8.7.3.5), or as stored."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. `Settings()` is the defaults and reads nothing; `load` reads the sources."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter=NESTING, extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
+
+    data: Path = Path("data")
+    """Folder that holds what the gateway keeps; relative to the working directory."""
+    server: Server = Server()
+    """Where to listen."""
+    log: Log = Log()
+    """What to write."""
+    limits: Limits = Limits()
+    """What to refuse."""
+    stores: dict[str, Store] = Field({}, validate_default=True)
+    """Store name -> store; "default" always exists and is served at /dicom-web, the others at /stores/NAME/dicom-web."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only constructor arguments: `load` merges the sources, so that an error can name the one at fault."""
+        return (init_settings,)
+
+    @field_validator("stores")
+    @classmethod
+    def _stores(cls, stores: dict[str, Store], info: ValidationInfo) -> dict[str, Store]:
+        """Adds the default store, and gives every store without a root a folder below `data`."""
+        data = info.data.get("data", Path())
+        named = {name: _rooted(name, store, data) for name, store in ({"default": Store()} | stores).items()}
+        for name in named:
+            if _STORE_NAME.fullmatch(name) is None:
+                raise ValueError(f"{name!r} is no store name: up to 63 of a-z 0-9 . - and single _, starting with a letter or digit")
+        roots = [store.root.absolute() for store in named.values() if store.backend == "local"]
+        if len(set(roots)) < len(roots):
+            raise ValueError("two stores have the same root; each needs its own")
+        return named
+
+    @model_validator(mode="after")
+    def _one_process_a_memory(self) -> Settings:
+        if self.server.workers > 1 and self._forgetful:
+            raise ValueError('backend = "memory" lives in one process; set server.workers to 1')
+        return self
+
+    @property
+    def workers(self) -> int:
+        """How many processes serve: as configured, or what CPUs and memory of the cgroup allow."""
+        if self.server.workers:
+            return self.server.workers
+        if self._forgetful:
+            return 1
+        memory = cgroup.granted_memory()
+        room = cgroup.granted_cpus() if memory is None else memory // _MEMORY_A_WORKER
+        return max(1, min(cgroup.granted_cpus(), room))
+
+    @property
+    def _forgetful(self) -> bool:
+        return any(store.backend == "memory" for store in self.stores.values())
+
+
+def _rooted(name: str, store: Store, data: Path) -> Store:
+    return store if "root" in store.model_fields_set else store.model_copy(update={"root": data / name})
+
+
+def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The settings from all sources.
+
+    :param path: a TOML file; None reads none.
+    :param overrides: flags of the command line, nested as the file is: ``{"server": {"port": 8081}}``.
+    :raises ConfigError: when a source cannot be read or says something that is not understood.
+    """
+    layers: dict[str, dict[str, Any]] = {
+        str(path): _read_toml(path) if path else {},
+        ENVIRONMENT: _read_environment(),
+        "command line": dict(overrides or {}),
+    }
+    merged: dict[str, Any] = {}
+    for layer in layers.values():
+        merged = _merge(merged, layer)
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise ConfigError(explain(error, Settings, layers)) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from None
+
+
+class _Environment(EnvSettingsSource):
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """What is no JSON is left to the field: lists may be written with commas."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+def _read_environment() -> dict[str, Any]:
+    """The nested values of GATEWAY_* variables; unknown ones are kept, so that validation can name them."""
+    values: dict[str, Any] = _Environment(Settings)()
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and NESTING in name:
+            section = name.upper().removeprefix(PREFIX).lower().split(NESTING)[0]
+            values.setdefault(section, {})
+    return values
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables are merged key by key; anything else in `above` replaces what is below."""
+    merged = dict(below)
+    for key, value in above.items():
+        lower = merged.get(key)
+        merged[key] = _merge(lower, value) if isinstance(lower, Mapping) and isinstance(value, Mapping) else value
+    return merged

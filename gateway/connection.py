@@ -1,0 +1,207 @@
+"""Client connections with the bounds that aiohttp's server lacks.
+
+1. A request line with its headers must be whole `header_timeout` seconds after its first byte: 408.
+2. A client that takes nothing of its answer for `stall_timeout` seconds is cut off.
+3. More than `most` connections are not served: 503 at once, so that file descriptors last for those that are.
+
+The idle timeout, before the first request and between two, is aiohttp's own (`keepalive_timeout`). Uploads that stall are
+the body reader's business, which alone knows when it wants bytes.
+
+Nothing here sets a timer for each request: moments are written down, and `Connections.sweep` looks at them now and then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.http import HttpProcessingError
+
+from gateway import logs
+
+log = logs.get_logger()
+
+FRESH = 1.0
+"""Seconds in which a new connection is expected to bring its first request; a drain waits that long for it."""
+
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Times in seconds, and how many connections at once."""
+
+    header_timeout: float
+    idle_timeout: float
+    stall_timeout: float
+    most: int
+
+    @property
+    def sweep_every(self) -> float:
+        """Seconds between two sweeps: bounds hold to within a quarter, at most a second."""
+        return min(1.0, self.header_timeout / 4, self.stall_timeout / 4)
+
+
+class Connection(web.RequestHandler):
+    """One connection; see the rules above."""
+
+    __slots__ = ("_begun", "_born", "_header_since", "_owner", "_refused", "_stuck_bytes", "_stuck_since", "_working")
+
+    def __init__(self, owner: Connections, **kwargs: Any) -> None:
+        super().__init__(owner.manager, **kwargs)
+        self._owner = owner
+        self._refused = False
+        self._working = False
+        self._begun = False
+        self._born = self._loop.time()
+        self._header_since: float | None = None
+        self._stuck_since: float | None = None
+        self._stuck_bytes = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Takes the connection, or refuses it when there are too many."""
+        if not self._owner.full:
+            super().connection_made(transport)
+            return
+        self._refused = True
+        self._owner.refused += 1
+        cast(asyncio.Transport, transport).write(_TOO_MANY)  # uvloop's transports are none of asyncio's classes
+        transport.close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """A refused connection was never begun."""
+        if not self._refused:
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Notes when bytes come that belong to no request yet: the beginning of a header."""
+        if self._refused:
+            return
+        super().data_received(data)
+        if not self._working and self._header_since is None:
+            self._header_since = self._loop.time()
+
+    def begin(self) -> None:
+        """A header is whole, its request is on its way to a handler."""
+        self._begun = self._working = True
+        self._header_since = None
+
+    def fresh(self, now: float) -> bool:
+        """Whether it was just let in and its first request is still on the way."""
+        return not self._begun and now - self._born < FRESH
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Sends what is left of an answer; then the connection waits for the next request."""
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._working = False
+
+    def pause_writing(self) -> None:
+        """The client reads slower than the gateway sends."""
+        super().pause_writing()
+        self._stuck_since = self._loop.time()
+        self._stuck_bytes = self._unsent()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        super().resume_writing()
+        self._stuck_since = None
+
+    def sweep(self, now: float, bounds: Bounds) -> bool:
+        """Ends the connection if it passed a bound; says whether it did."""
+        if self._header_since is not None and now - self._header_since > bounds.header_timeout:
+            self._end_politely()
+            return True
+        if self._stuck_since is None:
+            return False
+        if (unsent := self._unsent()) < self._stuck_bytes:
+            self._stuck_since, self._stuck_bytes = now, unsent
+        elif now - self._stuck_since > bounds.stall_timeout and self.transport is not None:
+            self.transport.abort()
+            return True
+        return False
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """What is no HTTP is the client's fault and no error of ours."""
+        error = kw.get("exc_info")
+        if isinstance(error, HttpProcessingError):
+            log.info("request could not be parsed", error=type(error).__name__)
+        else:
+            super().log_exception(*args, **kw)
+
+    def _unsent(self) -> int:
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
+    def _end_politely(self) -> None:
+        if self.transport is not None:
+            self.transport.write(_TOO_SLOW)
+        self.force_close()
+
+
+class Connections:
+    """Makes the connections of a worker and watches over them.
+
+    :param manager: aiohttp's server, from `AppRunner.server`.
+    :param kwargs: for `web.RequestHandler`.
+    """
+
+    def __init__(self, manager: web.Server, bounds: Bounds, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+        self.manager = manager
+        self.refused = 0
+        self._bounds = bounds
+        self._loop = loop
+        self._kwargs = kwargs
+        manager.request_factory = _beginning(manager.request_factory)
+
+    def __call__(self) -> Connection:
+        """A protocol for the next connection."""
+        return Connection(self, loop=self._loop, keepalive_timeout=self._bounds.idle_timeout, **self._kwargs)
+
+    @property
+    def full(self) -> bool:
+        """Whether one more connection would be too many."""
+        return len(self.manager.connections) >= self._bounds.most
+
+    def expecting(self) -> bool:
+        """Whether some connection was just let in and has not sent its first request yet."""
+        now = self._loop.time()
+        return any(connection.fresh(now) for connection in self._all())
+
+    def sweep(self) -> None:
+        """Ends what passed a bound. One line tells of all of them: an attacker shall not write the log."""
+        now = self._loop.time()
+        ended = sum(connection.sweep(now, self._bounds) for connection in self._all())
+        if ended or self.refused:
+            log.warning("connections ended early", too_slow=ended, too_many=self.refused)
+            self.refused = 0
+
+    def cut(self) -> None:
+        """Cuts every connection, whatever it is doing."""
+        for connection in self._all():
+            connection.force_close()
+
+    def _all(self) -> list[Connection]:
+        return [connection for connection in self.manager.connections if isinstance(connection, Connection)]
+
+    async def keep_sweeping(self) -> None:
+        """Sweeps until it is cancelled."""
+        while True:
+            await asyncio.sleep(self._bounds.sweep_every)
+            self.sweep()
+
+
+def _beginning(factory: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    """aiohttp's request factory; its third argument is the connection."""
+
+    def make(message: Any, payload: Any, protocol: Any, *rest: Any) -> web.BaseRequest:
+        protocol.begin()
+        return factory(message, payload, protocol, *rest)
+
+    return make

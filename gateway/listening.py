@@ -1,0 +1,103 @@
+"""Sockets to listen on: who may be let near them, how workers share a port, TLS."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+from contextlib import ExitStack
+
+from gateway.config import ConfigError, Server
+
+BACKLOG = 4096
+"""Connections that the kernel holds until a worker takes them; the kernel cuts it to net.core.somaxconn."""
+
+
+def check(server: Server) -> None:
+    """Refuses settings that would open the gateway to strangers, or cannot work, before anything is started.
+
+    :raises ConfigError: with what to change.
+    """
+    local = all(ipaddress.ip_address(address).is_loopback for _, address in _addresses(server))
+    if not (local or server.token_file or server.allow_anonymous):
+        raise ConfigError(
+            f"server.host: {server.host} can be reached from other machines and nobody is asked who they are; set server.token_file"
+            " (bearer tokens, one a line), or say --allow-anonymous when something in front of the gateway checks callers"
+        )
+    tls_context(server)
+
+
+def tls_context(server: Server) -> ssl.SSLContext | None:
+    """What `server.tls_certificate` and `server.tls_key` ask for; None is plain HTTP.
+
+    :raises ConfigError: when the files do not hold a certificate and its key.
+    """
+    if server.tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(server.tls_certificate, server.tls_key)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"server.tls_certificate: not a PEM certificate with its key: {error.strerror or error}") from None
+    return context
+
+
+def bind(server: Server, *, shared: bool = False) -> list[socket.socket]:
+    """A bound socket for each address of `server.host`, all on one port.
+
+    :param shared: other processes may bind the same port; the kernel spreads connections over those that listen.
+    :raises ConfigError: when an address cannot be had.
+    """
+    port = server.port
+    with ExitStack() as opened:
+        sockets = []
+        for family, address in _addresses(server):
+            sockets.append(opened.enter_context(_bound(server, family, address, port, shared)))
+            port = sockets[0].getsockname()[1]
+        opened.pop_all()
+        return sockets
+
+
+def reserve(server: Server) -> list[socket.socket]:
+    """Sockets that hold the port while workers come and go. They never listen, so no connection is lost in them.
+
+    :raises ConfigError: when anybody listens there, even somebody who would share the port: two gateways that answer in
+        turns would puzzle everybody.
+    """
+    for alone in bind(server):
+        alone.close()
+    return bind(server, shared=True)
+
+
+def url(server: Server, sockets: list[socket.socket]) -> str:
+    """Where a browser on this machine finds the gateway."""
+    host, port = sockets[0].getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = "127.0.0.1" if sockets[0].family == socket.AF_INET else "::1"
+    name = f"[{host}]" if ":" in host else host
+    return f"{'https' if server.tls_certificate else 'http'}://{name}:{port}"
+
+
+def _bound(server: Server, family: int, address: str, port: int, shared: bool) -> socket.socket:
+    new = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        new.bind((address, port))
+    except OSError as error:
+        new.close()
+        raise ConfigError(f"server.port: cannot listen on {server.host} port {port}: {error.strerror}") from None
+    return new
+
+
+def _addresses(server: Server) -> list[tuple[int, str]]:
+    try:
+        found = socket.getaddrinfo(server.host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ConfigError(f"server.host: {server.host!r} is no address of this machine: {error.strerror}") from None
+    return list(dict.fromkeys((int(family), str(where[0])) for family, _, _, _, where in found))

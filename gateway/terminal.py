@@ -1,0 +1,63 @@
+"""What commands show to people: lines, tables, a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+ROWS = 100
+"""Rows of a table of refused files or problems; the rest is counted."""
+
+
+def announce(url: str) -> None:
+    """Where the gateway is, and how to stop it."""
+    Console().print(f"Serving at {url}/dicom-web\nCtrl-C lets requests finish and stops; a second one stops at once.", highlight=False)
+
+
+def say(text: str) -> None:
+    """A line as it is."""
+    Console(soft_wrap=True).print(text, highlight=False, markup=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows for people; beyond `ROWS` they are only counted."""
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows[:ROWS]:
+        table.add_row(*(cell.encode("unicode_escape").decode() if not cell.isprintable() else cell for cell in row))
+    Console(markup=False).print(table)
+    if len(rows) > ROWS:
+        say(f"... and {len(rows) - ROWS} more")
+
+
+@contextmanager
+def progress(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A bar on a terminal, nothing elsewhere. Yields ``advance(count, total=None)``."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+
+        def advance(count: int, total: int | None = None) -> None:
+            progress.update(task, advance=count, total=total)
+
+        yield advance
+
+
+def steps(advance: Callable[..., None]) -> Callable[[int, int], None]:
+    """Turns (done, total) as `repair` reports it into steps."""
+    before = 0
+
+    def report(done: int, total: int) -> None:
+        nonlocal before
+        advance(done - before, total)
+        before = done
+
+    return report

@@ -1,0 +1,95 @@
+"""Settings as TOML text: the effective ones for people who wonder, and the reference that config/gateway.toml is."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+import orjson
+from pydantic import BaseModel, ByteSize
+
+from gateway.config import Limits, Log, Section, Server, Settings, Store
+
+_HEAD = """\
+# Every key, its default and why. Written by `dicomweb-gateway check-config --reference`; a start of your own needs only
+# the keys that differ. Each can also come from the environment, which wins: GATEWAY_SERVER__PORT, GATEWAY_STORES__NAME__ROOT;
+# lists with commas. Sizes are bytes ("64MiB" is understood), times are seconds. Unknown keys are refused.
+"""
+
+
+def effective(settings: Settings) -> str:
+    """The settings that are in force, as a file that `config.load` reads back to equal ones.
+
+    Secrets are asterisks; keys without a value are left out.
+    """
+    top = {name: value for name, value in settings if not isinstance(value, BaseModel | Mapping)}
+    tables = {name: value for name, value in settings if isinstance(value, BaseModel)}
+    stores = {f"stores.{_key(name)}": store for name, store in settings.stores.items()}
+    return "\n".join(
+        ["\n".join(_lines(top)), *(f"\n[{name}]\n" + "\n".join(_lines(dict(table))) for name, table in (tables | stores).items()), ""]
+    )
+
+
+def reference() -> str:
+    """Every key with its default, under the line that says why."""
+    kinds: dict[str, type[Section]] = {"server": Server, "log": Log, "limits": Limits, "stores.default": Store}
+    data = "\n".join(_described(Settings, ["data"]))
+    tables = (f"{_comment(_summary(kind))}\n[{name}]\n" + "\n".join(_described(kind)) for name, kind in kinds.items())
+    return "\n\n".join([_HEAD + "\n" + data, *tables]) + "\n"
+
+
+def _described(model: type[BaseModel], names: list[str] | None = None) -> Iterator[str]:
+    for name in names or model.model_fields:
+        field = model.model_fields[name]
+        yield _comment(f"{field.description}{_choices(field.annotation)}")
+        value = field.get_default()
+        # What has no default, or one that depends on other keys, is shown as a comment to fill in.
+        yield f'# {name} = ""' if value is None or "<" in str(value) else f"{_key(name)} = {_value(value)}"
+
+
+def _choices(kind: Any) -> str:
+    words = [f'"{word}"' for word in get_args(kind) if isinstance(word, str)]
+    return f" ({' | '.join(words)})" if words else ""
+
+
+def _summary(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").splitlines()[0]
+
+
+def _comment(text: str) -> str:
+    return textwrap.fill(text, 118, initial_indent="# ", subsequent_indent="# ")
+
+
+def _lines(table: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"{_key(name)} = {_value(value)}" for name, value in table.items() if value is not None)
+
+
+def _key(name: str) -> str:
+    return name if name.replace("-", "a").replace("_", "a").isalnum() else _text(name)
+
+
+def _value(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case ByteSize():
+            return _size(value)
+        case int() | float():
+            return str(int(value) if value == int(value) else value)
+        case tuple():
+            return f"[{', '.join(map(_value, value))}]"
+        case _:
+            return _text(str(value))  # a SecretStr turns itself into asterisks
+
+
+def _size(value: int) -> str:
+    """`value` in the largest unit that divides it."""
+    for bits, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if value and value % (1 << bits) == 0:
+            return _text(f"{value >> bits}{unit}")
+    return str(value)
+
+
+def _text(text: str) -> str:
+    return orjson.dumps(text).decode()  # a JSON string is a TOML basic string

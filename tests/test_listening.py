@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import listening
+from gateway.config import ConfigError, Server
+from tests.test_serving import make_certificate
+
+
+def server(**values: Any) -> Server:
+    return Server(**{"port": 0} | values)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.7", "::1", "localhost"])
+def test_loopback_needs_no_credentials(host: str) -> None:
+    listening.check(server(host=host))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_other_addresses_need_credentials_or_a_word(host: str) -> None:
+    with pytest.raises(ConfigError, match="--allow-anonymous"):
+        listening.check(server(host=host))
+    listening.check(server(host=host, allow_anonymous=True))
+    listening.check(server(host=host, token_file="tokens"))
+
+
+def test_a_host_that_is_no_address_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"server\.host: 'no such host'"):
+        listening.check(server(host="no such host"))
+
+
+def test_files_that_are_no_certificate_are_refused_before_the_start(tmp_path: Path) -> None:
+    (tmp_path / "pem").write_text("nonsense")
+    with pytest.raises(ConfigError, match=r"server\.tls_certificate"):
+        listening.check(server(tls_certificate=tmp_path / "pem", tls_key=tmp_path / "pem"))
+    with pytest.raises(ConfigError, match=r"server\.tls_certificate: .*No such file"):
+        listening.check(server(tls_certificate=tmp_path / "none", tls_key=tmp_path / "none"))
+
+
+def test_a_certificate_with_the_key_of_another_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    certificate, _ = make_certificate(tmp_path)
+    _, key = make_certificate(tmp_path / "other")
+    with pytest.raises(ConfigError, match=r"server\.tls_certificate"):
+        listening.check(server(tls_certificate=certificate, tls_key=key))
+
+
+def test_all_addresses_of_a_name_get_the_same_port() -> None:
+    sockets = listening.bind(server(host="localhost"))
+    assert len({bound.getsockname()[1] for bound in sockets}) == 1
+    for bound in sockets:
+        bound.close()
+
+
+def test_a_taken_port_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match=r"server\.port: cannot listen"):
+        listening.bind(server(port=taken.getsockname()[1]))
+
+
+def test_a_reserved_port_is_shared_by_workers_and_takes_no_connection() -> None:
+    [reserved] = listening.reserve(server())
+    port = reserved.getsockname()[1]
+    workers = [listening.bind(server(port=port), shared=True)[0] for _ in range(2)]
+    for worker in workers:
+        worker.listen()
+        worker.setblocking(False)
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", port)):
+            pass
+    accepted = 0
+    for worker in workers:
+        while True:
+            try:
+                connection, _ = worker.accept()
+            except BlockingIOError:
+                break
+            connection.close()
+            accepted += 1
+        worker.close()
+    reserved.close()
+    assert accepted == 20
+
+
+def test_a_port_that_somebody_shares_already_is_not_reserved() -> None:
+    [first] = listening.reserve(server())
+    port = first.getsockname()[1]
+    [worker] = listening.bind(server(port=port), shared=True)
+    worker.listen()
+    with first, worker, pytest.raises(ConfigError, match=r"server\.port"):
+        listening.reserve(server(port=port))
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", "http://127.0.0.1:"), ("0.0.0.0", "http://127.0.0.1:"), ("::1", "http://[::1]:"), ("::", "http://[::1]:")],
+)
+def test_the_url_is_one_that_works_on_this_machine(host: str, expected: str) -> None:
+    [bound] = listening.bind(server(host=host))
+    with bound:
+        assert listening.url(server(host=host), [bound]) == expected + str(bound.getsockname()[1])
+
+
+def test_the_url_says_https_when_it_is(tmp_path: Path) -> None:
+    [bound] = listening.bind(server())
+    with bound:
+        assert listening.url(server(tls_certificate="c", tls_key="k"), [bound]).startswith("https://")

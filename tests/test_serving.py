@@ -1,0 +1,170 @@
+"""How a worker serves and goes down: real processes, real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway import metrics, serving
+from gateway.exits import FAILED, MISCONFIGURED, OK
+from tests import tiny
+
+LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+CHUNKED = b"POST /count HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n"
+GET = b"GET %s HTTP/1.1\r\nHost: here\r\n\r\n"
+PATIENCE = 30
+"""Seconds until a test is sure that something does not come; none of them waits that long."""
+
+
+def connect(host: str, port: int) -> socket.socket:
+    return socket.create_connection((host, port), timeout=PATIENCE)
+
+
+def ask(client: socket.socket, path: bytes) -> bytes:
+    """An answer's head; its body is small and comes along."""
+    client.sendall(GET % path)
+    return client.recv(1 << 16)
+
+
+def wait_until_refused(host: str, port: int) -> None:
+    while True:
+        try:
+            connect(host, port).close()
+        except ConnectionError:  # reset: it was in the queue of the closed port
+            return
+
+
+def wait_until_draining(client: socket.socket) -> bytes:
+    """Asks on one connection until an answer says that it is the last one."""
+    while True:
+        answer = ask(client, b"/ready")
+        if b"Connection: close" in answer:
+            return answer
+
+
+@LOOPS
+def test_an_upload_in_flight_ends_well_after_sigterm_and_new_connections_are_refused(tmp_path: Path, loop: str) -> None:
+    with tiny.running(tiny.settings(tmp_path, loop=loop)) as (process, host, port), connect(host, port) as upload:
+        upload.sendall(CHUNKED + b"4\r\nhalf\r\n")
+        with connect(host, port) as other:
+            process.send_signal(signal.SIGTERM)
+            assert wait_until_draining(other).startswith(b"HTTP/1.1 503")
+        wait_until_refused(host, port)
+        for _ in range(3):
+            upload.sendall(b"4\r\nmore\r\n")
+        upload.sendall(b"0\r\n\r\n")
+        answer = tiny.receive_all(upload)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert answer.endswith(b"16")
+        assert b"Connection: close" in answer
+        assert process.wait(PATIENCE) == OK
+
+
+@LOOPS
+def test_while_draining_the_port_stays_open_for_the_delay(tmp_path: Path, loop: str) -> None:
+    with tiny.running(tiny.settings(tmp_path, loop=loop, drain_delay=60)) as (process, host, port):
+        with connect(host, port) as kept:
+            ask(kept, b"/ready")
+            process.send_signal(signal.SIGTERM)
+            assert b" 503 " in wait_until_draining(kept)
+        with connect(host, port) as new:
+            assert ask(new, b"/who").startswith(b"HTTP/1.1 200")
+        process.send_signal(signal.SIGTERM)  # the second one ends the delay
+        assert process.wait(PATIENCE) == OK
+
+
+def test_a_request_that_outlives_the_drain_is_cut_off_and_the_exit_code_says_so(tmp_path: Path) -> None:
+    with tiny.running(tiny.settings(tmp_path, drain_timeout=0.2)) as (process, host, port), connect(host, port) as upload:
+        upload.sendall(CHUNKED)
+        ask_alive(host, port)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == FAILED
+
+
+def test_a_second_signal_skips_the_waiting(tmp_path: Path) -> None:
+    with tiny.running(tiny.settings(tmp_path)) as (process, host, port), connect(host, port) as upload, connect(host, port) as other:
+        upload.sendall(CHUNKED)
+        ask(other, b"/ready")
+        process.send_signal(signal.SIGINT)
+        wait_until_draining(other)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == FAILED
+
+
+def ask_alive(host: str, port: int) -> None:
+    with connect(host, port) as client:
+        assert ask(client, b"/ready").startswith(b"HTTP/1.1 200")
+
+
+def test_a_store_that_cannot_be_opened_is_exit_code_2(tmp_path: Path) -> None:
+    with tiny.running(tiny.settings(tmp_path, log={"level": "debug"})) as (process, host, _):
+        assert host == ""
+        assert process.wait(PATIENCE) == MISCONFIGURED
+
+
+def test_a_taken_port_is_exit_code_2(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        tiny.running(tiny.settings(tmp_path, port=taken.getsockname()[1])) as (process, _, _),
+    ):
+        assert process.wait(PATIENCE) == MISCONFIGURED
+
+
+@LOOPS
+def test_https(tmp_path: Path, loop: str) -> None:
+    certificate, key = make_certificate(tmp_path)
+    with tiny.running(tiny.settings(tmp_path, loop=loop, tls_certificate=certificate, tls_key=key)) as (process, host, port):
+        trust = ssl.create_default_context(cafile=str(certificate))
+        with connect(host, port) as plain, trust.wrap_socket(plain, server_hostname="localhost") as client:
+            client.sendall(GET % b"/ready")
+            assert client.recv(1 << 16).startswith(b"HTTP/1.1 200")
+            assert client.version() in ("TLSv1.2", "TLSv1.3")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == OK
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    request = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+    ]
+    subprocess.run([*request, "-out", str(certificate), "-keyout", str(key)], check=True, capture_output=True)
+    return certificate, key
+
+
+async def test_lag_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: asyncio.Queue[float] = asyncio.Queue()
+    monkeypatch.setattr(metrics.LOOP_LAG_SECONDS, "observe", seen.put_nowait)
+    monkeypatch.setattr(serving, "LAG_EVERY", 0.001)
+    watching = asyncio.create_task(serving.watch_lag())
+    assert await seen.get() >= 0
+    assert await seen.get() >= 0
+    watching.cancel()
+
+
+async def test_patience_ends_with_the_work_the_time_or_the_second_signal() -> None:
+    stop = serving.Stop()
+    assert await stop.patience(asyncio.sleep(0), PATIENCE)
+    assert not await stop.patience(asyncio.sleep(PATIENCE), 0.01)
+    stop.ask()
+    waiting = asyncio.create_task(stop.patience(asyncio.sleep(PATIENCE), PATIENCE))
+    await asyncio.sleep(0)
+    stop.ask()
+    assert not await waiting

@@ -1,0 +1,138 @@
+"""Workers that share a port: they add up, are replaced when they die, and end in order."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from gateway import supervisor
+from gateway.config import ConfigError
+from gateway.exits import FAILED, MISCONFIGURED, OK
+from tests import tiny
+from tests.test_serving import CHUNKED, PATIENCE, connect, wait_until_refused
+
+
+def get(host: str, port: int, path: str) -> str:
+    """An answer's body; tries again while no worker listens yet."""
+    while True:
+        try:
+            with urlopen(f"http://{host}:{port}{path}", timeout=PATIENCE) as answer:
+                return str(answer.read().decode())
+        except (ConnectionError, OSError) as error:
+            if not isinstance(getattr(error, "reason", error), ConnectionError):
+                raise
+
+
+def workers(host: str, port: int, count: int) -> tuple[set[int], int]:
+    """Asks until `count` different workers answered: their process ids, and how often was asked."""
+    seen: set[int] = set()
+    asked = 0
+    while len(seen) < count:
+        seen.add(int(get(host, port, "/who")))
+        asked += 1
+    return seen, asked
+
+
+def total(page: str, series: str) -> float:
+    found = re.search(rf"^{series} (\S+)$", page, re.MULTILINE)
+    assert found, page
+    return float(found[1])
+
+
+def test_the_metrics_of_all_workers_add_up_and_survive_a_killed_one(tmp_path: Path) -> None:
+    with tiny.running(tiny.settings(tmp_path, workers=2), "supervised") as (process, host, port):
+        first, asked = workers(host, port, 2)
+        page = get(host, port, "/total")
+        assert total(page, "gateway_peek_fallbacks_total") == asked
+        assert total(page, "gateway_buffered_bytes") == 2
+
+        victim = first.pop()
+        os.kill(victim, signal.SIGKILL)
+        second, more = workers(host, port, 3 - len(first))
+        while victim in second:  # it may have answered before it died
+            second.discard(victim)
+            again, most = workers(host, port, 2)
+            second |= again
+            more += most
+        page = get(host, port, "/total")
+        assert total(page, "gateway_peek_fallbacks_total") == asked + more
+        assert total(page, "gateway_buffered_bytes") == 2
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == OK
+
+
+def test_sigterm_lets_uploads_end_in_every_worker(tmp_path: Path) -> None:
+    with tiny.running(tiny.settings(tmp_path, workers=2), "supervised") as (process, host, port):
+        workers(host, port, 2)
+        uploads = [connect(host, port) for _ in range(8)]
+        for upload in uploads:
+            upload.sendall(CHUNKED + b"4\r\nhalf\r\n")
+        for _ in uploads:  # every worker has taken its connections by now
+            get(host, port, "/ready")
+        process.send_signal(signal.SIGTERM)
+        wait_until_refused(host, port)
+        for upload in uploads:
+            upload.sendall(b"4\r\nmore\r\n0\r\n\r\n")
+            with upload:
+                assert tiny.receive_all(upload).endswith(b"8")
+        assert process.wait(PATIENCE) == OK
+
+
+def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
+    with tiny.running(tiny.settings(tmp_path, workers=2), "supervised") as (process, host, port):
+        workers(host, port, 2)
+        process.kill()
+        wait_until_refused(host, port)
+
+
+def test_settings_that_cannot_work_end_it_at_once(tmp_path: Path) -> None:
+    with tiny.running(tiny.settings(tmp_path, workers=2, log={"level": "debug"}), "supervised") as (process, _, _):
+        assert process.wait(PATIENCE) == MISCONFIGURED
+
+
+def test_a_taken_port_is_noticed_although_workers_would_share_it(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        settings = tiny.settings(tmp_path, workers=2, port=taken.getsockname()[1])
+        with pytest.raises(ConfigError, match=r"server\.port"):
+            supervisor.run(settings)
+
+
+async def test_a_worker_that_keeps_dying_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.001)
+    dying = supervisor.Supervisor(tiny.settings(tmp_path, workers=2), ["sh", "-c", f"echo >> {tmp_path}/lives; exit 1"], tmp_path)
+    assert await dying.run() == FAILED
+    assert len((tmp_path / "lives").read_text()) >= supervisor.TRIES
+
+
+async def test_live_gauges_of_a_dead_worker_are_forgotten_and_counters_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("gauge_livesum_0.db", "gauge_livesum_1.db", "counter_0.db"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 0.001)
+    await supervisor.Supervisor(tiny.settings(tmp_path, workers=1), ["false"], tmp_path).run()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counter_0.db", "gauge_livesum_1.db"]
+
+
+def test_a_chosen_metrics_folder_is_emptied_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "counter_7.db").touch()
+    (tmp_path / "other").touch()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    with supervisor.metrics_folder() as folder:
+        assert folder == tmp_path
+        assert [path.name for path in folder.iterdir()] == ["other"]
+    assert tmp_path.exists()
+
+
+def test_a_metrics_folder_of_its_own_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    with supervisor.metrics_folder() as folder:
+        assert list(folder.iterdir()) == []
+    assert not folder.exists()
