@@ -123,7 +123,8 @@ class Supervisor:
         while not self._stopping.is_set():
             code, lived = await self._one_life(slot)
             if self._stopping.is_set():
-                self._code = self._code or (OK if code == OK else FAILED)
+                # SIGTERM itself ends only a worker that had not begun to serve.
+                self._code = self._code or (OK if code in (OK, -signal.SIGTERM) else FAILED)
                 break
             self._proven |= lived > STABLE
             deaths = 1 if lived > STABLE else deaths + 1

@@ -57,6 +57,11 @@ CODEC_TYPES = {
 SMALL = 128 << 10
 """Bytes of a frame up to which it is read in the hop that finds it: cheaper than a sendfile of its own."""
 
+ICON = 16 << 20
+"""Bytes of a compressed picture inside a sequence that are joined in memory."""
+
+_ITEM = b"\xfe\xff\x00\xe0"
+
 METADATA_OFFERS = (Offer("application/dicom+json"), Offer("application/json"))
 
 
@@ -174,11 +179,35 @@ def bulk_body(
     if length == UNDEFINED:
         if tag in PIXELS and depth == 0 and table is not None:
             return frames_body(blob, table, range(1, table.frames + 1), accept, run, limits)
+        if tag in PIXELS:
+            return _icon(blob, data, walk, offset, accept, run)
         raise NotFound("the value at this path has no bytes of its own")
     offer = choose(accept, [Offer(OCTETS, EXPLICIT_LITTLE_ENDIAN, multipart=multipart, as_stored=True) for multipart in (True, False)])
     if offer is None:
         raise NotAcceptable("bulk data is application/octet-stream")
     return _parts(offer, [partial(_value, blob, data, walk, vr, offset, length)], [length], blob, run)
+
+
+def _icon(blob: Blob, data: Data, walk: Walk, offset: int, accept: Accept, run: Runner) -> Body:
+    """Compressed pixel data inside a sequence, such as that of an icon: one picture, whatever its fragments."""
+    syntax = blob.instance.transfer_syntax
+    offer = choose(accept, frame_offers(syntax, 1))
+    if offer is None:
+        raise NotAcceptable(f"the picture is stored as {syntax}, which cannot be given in a form that was asked for")
+    read = partial(_cut, data) if walk.syntax in DEFLATED else blob.source.read
+    return _parts(offer, [partial(_joined, read, offset)], None, blob, run)
+
+
+def _joined(read: Callable[[int, int], bytes], offset: int) -> bytes:
+    """The fragments of a value that starts at `offset`, its offset table left out (PS3.5 A.4)."""
+    fragments: list[bytes] = []
+    while (header := read(offset, 8))[:4] == _ITEM:
+        length = int.from_bytes(header[4:8], "little")
+        fragments.append(read(offset + 8, length))
+        offset += 8 + length
+        if sum(map(len, fragments)) > ICON:
+            raise NotFound("the picture inside the sequence is larger than an icon has any reason to be")
+    return b"".join(fragments[1:])
 
 
 def _value(blob: Blob, data: Data, walk: Walk, vr: str, offset: int, length: int) -> Piece:

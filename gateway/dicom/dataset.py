@@ -124,6 +124,8 @@ class DataSet(Fragments):
     def _plain(self, buffer: Buffer, position: int, tag: int) -> int:
         """One element without VR: delimiters, and whatever `_implicit` has no quick answer for."""
         length = self._codec.length.unpack_from(buffer, position + 4)[0]
+        if self._base + position + 8 > self._limit:
+            return self._malformed(position, OVERRUN, tag)
         if tag >> 16 == 0xFFFE:
             return self._delimiter(position, tag)
         if tag == 0 and length == 0 and not self._stack:
@@ -135,15 +137,15 @@ class DataSet(Fragments):
     def _element(self, buffer: Buffer, position: int, tag: int, vr: str, start: int, length: int) -> int:
         """One element whose header is read; all that the two loops leave to it."""
         self._tag = tag
+        after = start + (0 if length == UNDEFINED else length)
+        if self._base + after > self._limit:
+            return self._malformed(position, OVERRUN, tag)
         special = not self._stack and tag in self._special
         pixels = special and tag in PIXELS
         if not pixels and (vr == "SQ" or (vr == "UN" and (length == UNDEFINED or implicit_vr(tag) == "SQ"))):
             return self._open_sequence(position, tag, start, length)
         if length == UNDEFINED:
             return self._open_fragments(position, tag, vr, start, pixels)
-        after = start + length
-        if self._base + after > self._limit:
-            return self._malformed(position, OVERRUN, tag)
         if pixels:
             self._found(Pixels(tag, vr, self._base + position, self._base + start, length, self._base + after, array("Q"), b""))
         elif special and not self._keep(buffer, position, tag, vr, start, length):
@@ -172,8 +174,6 @@ class DataSet(Fragments):
         """Enters a sequence (PS3.5 7.5)."""
         if self._depth >= self.limits.depth:
             self._refuse(f"more than limits.depth = {self.limits.depth} sequences inside each other", tag)
-        if length != UNDEFINED and self._base + start + length > self._limit:
-            return self._malformed(position, OVERRUN, tag)
         self._count += 1
         self._log(tag, "SQ", start, length)
         if length == 0:
@@ -187,9 +187,11 @@ class DataSet(Fragments):
         limit = self._limit - base
         while size - position >= 8:
             group, element, length = codec.plain.unpack_from(buffer, position)
+            start = position + 8
+            if start > limit:
+                return self._malformed(position, OVERRUN, self._tag)
             if group != 0xFFFE or element != 0xE000:
                 return self._between(position, group << 16 | element)
-            start = position + 8
             if start + (0 if length == UNDEFINED else length) > limit:
                 return self._malformed(position, OVERRUN, ITEM)
             if codec.explicit and size - start < min(length, 6):
@@ -215,7 +217,7 @@ class DataSet(Fragments):
             self._stack.pop()
             return self._close(top.limit - self._base if top.bounded else position + 8)
         if tag == ITEM_END:
-            return self._stray(position, tag)
+            return self._stray(position)
         if tag in SWAPPED and not self._codec.little:
             # A sequence of VR UN is Implicit VR Little Endian in any data set (PS3.5 6.2.2 note 2).
             self._codec = CODECS[False, True]
@@ -234,9 +236,9 @@ class DataSet(Fragments):
             return self._close(position)
         if tag == ITEM and top is not None:
             return self._malformed(position, "an item outside of a sequence", tag)
-        return self._stray(position, tag)
+        return self._stray(position)
 
-    def _stray(self, position: int, tag: int) -> int:
+    def _stray(self, position: int) -> int:
         """A delimiter that ends nothing, or a top-level item that begins nothing: eight bytes to be passed over.
 
         Some writers leave delimiters behind containers of defined length, some give sequences and items a length of 0 and put
@@ -246,6 +248,4 @@ class DataSet(Fragments):
         self._count += 1
         if self._count > self.limits.elements:
             return self._spent(position)
-        if self._base + position + 8 > self._limit:
-            return self._malformed(position, OVERRUN, tag)
         return self._close(position + 8)

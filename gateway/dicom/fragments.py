@@ -43,9 +43,11 @@ class Fragments(Structure):
         fragments = self._fragments
         while size - position >= 8:
             group, element, length = unpack(buffer, position)
+            start = position + 8
+            if start > limit:
+                return self._malformed(position, OVERRUN, self._tag)
             if group != 0xFFFE or element != 0xE000 or length == UNDEFINED:
                 return self._end_run(position, group << 16 | element)
-            start = position + 8
             after = start + length
             if after > limit:
                 return self._malformed(position, OVERRUN, self._tag)

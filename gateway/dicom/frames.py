@@ -19,6 +19,7 @@ from itertools import pairwise
 
 from gateway.dicom.byteorder import swapped
 from gateway.dicom.elements import UNDEFINED, Pixels, Walk
+from gateway.dicom.explicit import word_size
 from gateway.dicom.part10 import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, known_syntax
 from gateway.dicomweb.reasons import Reason
 from gateway.errors import InstanceError, NotFound
@@ -214,15 +215,8 @@ def _native(walk: Walk, pixels: Pixels, declared: int) -> FrameTable:
     if not frame:
         raise InstanceError(Reason.CANNOT_UNDERSTAND, "a frame has no pixels", ROWS)
     count = min(declared, 8 * pixels.length // frame)
-    word = 1 if walk.little_endian else _word(pixels.vr, bits)
+    word = 1 if walk.little_endian else word_size(pixels.vr, bits)
     return FrameTable(_HEADER.pack(_MAGIC, _NATIVE, word, 0, count, pixels.offset, frame, 0))
-
-
-def _word(vr: str, bits: int) -> int:
-    """Bytes that big endian pixel data has in reverse: those of a sample, at least those of an OW word (PS3.5 7.3, A.3)."""
-    if vr == "OB":
-        return 1
-    return bits // 8 if bits in (32, 64) else 2
 
 
 def _required(walk: Walk, tag: int) -> int:

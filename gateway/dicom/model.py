@@ -27,7 +27,11 @@ DEEPEST = 80
 """Sequences inside each other that the model shows: each is three levels of JSON, and orjson refuses more than 254."""
 
 OPAQUE = 64 << 10
-"""Bytes up to which a private element that only the dictionary knows as a sequence is looked into."""
+"""Bytes up to which a value of VR UN is looked into, should a dictionary know more of it."""
+
+SPARE = 1 << 20
+"""Bytes of one instance that may be in the model although the walk does not count them as header: UN that is looked into, and
+binary values in place. A hostile file could else have as many of them as it likes."""
 
 CHARACTER_SET = 0x00080005
 UTF_8: Attribute = {"vr": "CS", "Value": ["ISO_IR 192"]}
@@ -104,7 +108,8 @@ class Model:
     def __init__(self, data: Data, little: bool, base: str | None, charset: CharacterSet = DEFAULT) -> None:
         self._data = data
         self._root = Level(None, charset, base, little)
-        self._late: list[tuple[Level, Event]] = []  # elements whose VR hangs on another, perhaps later one
+        self._late: list[tuple[Level, Event, bool]] = []  # elements whose VR hangs on another, perhaps later one
+        self._spare = SPARE
         self._ordered = True
 
     @property
@@ -125,8 +130,9 @@ class Model:
         return self._root.sequence
 
     def _settle(self) -> None:
-        for level, (tag, vr, offset, length, depth) in self._late:
-            level.attributes[key_of(tag)] = self._plain(level, (tag, chosen_vr(vr, level.find), offset, length, depth))
+        for level, (tag, vr, offset, length, depth), little in self._late:
+            event = (tag, chosen_vr(vr, level.find), offset, length, depth)
+            level.attributes[key_of(tag)] = self._plain(level, event, little)
 
     def to_json(self) -> bytes:
         """The model as UTF-8, and so declared where it has to be."""
@@ -169,51 +175,59 @@ class Model:
                     values = rule[1](bytes(data[offset : offset + length]), level.charset, level.little)
                     attributes[key] = {"vr": vr, "Value": values} if values else {"vr": vr}
                 except BadValue:
-                    attributes[key] = self._apart(level, "UN", event)
+                    attributes[key] = self._apart(level, "UN", event, level.little)
 
     def _attribute(self, level: Level, event: Event) -> Attribute:
         """An attribute of a kind that is not handled in the loop."""
-        tag, vr, offset, length, _ = event
-        if vr == "SQ":
+        if event[1] == "SQ":
             return self._sequence(level, event)
-        if vr == "UN":
+        if event[1] == "UN" and event[3] <= min(OPAQUE, self._spare):
             return self._unknown(level, event)
+        return self._open(level, event, level.little)
+
+    def _open(self, level: Level, event: Event, little: bool) -> Attribute:
+        """An attribute that has no items; its VR may be a choice."""
+        tag, vr, offset, length, _ = event
         if " or " in vr:
-            self._late.append((level, event))
+            self._late.append((level, event, little))
             return {"vr": vr}
         if tag == CHARACTER_SET:
             level.charset = character_set(bytes(self._data[offset : offset + length]))
             return UTF_8
-        return self._plain(level, event)
+        return self._plain(level, event, little)
 
-    def _plain(self, level: Level, event: Event) -> Attribute:
-        """An attribute that is neither a sequence nor of an open VR."""
+    def _plain(self, level: Level, event: Event, little: bool) -> Attribute:
+        """An attribute that has no items and one VR."""
         _, vr, offset, length, _ = event
         if not length:
             return {"vr": vr}
         if vr not in CONVERT or (length > INLINE[vr] and level.path is not None):
-            return self._apart(level, vr, event)
+            return self._apart(level, vr, event, little)
         try:
-            values = CONVERT[vr](bytes(self._data[offset : offset + length]), level.charset, level.little)
+            values = CONVERT[vr](bytes(self._data[offset : offset + length]), level.charset, little)
         except BadValue:
-            return self._apart(level, "UN", event)
+            return self._apart(level, "UN", event, little)
         return {"vr": vr, "Value": values} if values else {"vr": vr}
 
-    def _apart(self, level: Level, vr: str, event: Event) -> Attribute:
+    def _apart(self, level: Level, vr: str, event: Event, little: bool) -> Attribute:
         """A value as bytes: behind a URI, or in place where it is short or can have none (PS3.18 F.2.6, F.2.7)."""
         tag, _, offset, length, _ = event
         if length == UNDEFINED:
             vr = "OB"  # fragments, whatever the header says (PS3.5 A.4)
-        if level.path is not None and (length > _BINARY.get(vr, 0) or (tag in PIXELS and level.parent is None)):
-            return {"vr": vr, "BulkDataURI": f"{level.path}{tag:08X}"}
+        if level.path is not None:
+            pixels = tag in PIXELS and level.parent is None
+            if pixels or length > min(_BINARY.get(vr, 0), self._spare):
+                return {"vr": vr, "BulkDataURI": f"{level.path}{tag:08X}"}
+            self._spare -= length
         raw = bytes(self._data[offset : offset + length])
-        return {"vr": vr, "InlineBinary": b64encode(raw if level.little else swapped(raw, WORD.get(vr, 1))).decode("ascii")}
+        return {"vr": vr, "InlineBinary": b64encode(raw if little else swapped(raw, WORD.get(vr, 1))).decode("ascii")}
 
     def _sequence(self, level: Level, event: Event) -> Attribute:
+        """A sequence that the walk has entered: its items follow."""
         tag, _, offset, _, depth = event
         level.last = max(level.last, tag)
         if depth >= DEEPEST:
-            return self._apart(level, "UN", event)
+            return self._apart(level, "UN", event, True)
         # A sequence of VR UN is little endian in any data set (PS3.5 6.2.2); its first item shows it.
         little = level.little or bytes(self._data[offset : offset + 4]) == b"\xfe\xff\x00\xe0"
         level.within = (None if level.path is None else f"{level.path}{tag:08X}/", little)
@@ -221,19 +235,16 @@ class Model:
         return level.sequence
 
     def _unknown(self, level: Level, event: Event) -> Attribute:
-        """A UN; when a dictionary knows better it is a value in Implicit VR Little Endian (PS3.5 6.2.2)."""
-        tag, vr, offset, length, depth = event
-        if length > OPAQUE:
-            return self._apart(level, vr, event)
+        """A UN; where a dictionary knows better it is a value in Implicit VR Little Endian (PS3.5 6.2.2)."""
+        tag, _, offset, length, depth = event
+        self._spare -= length
         vr = known_vr(tag, length, level.creator(tag))
-        holder = Level(level, level.charset, level.path, little=True)
-        holder.attributes = level.attributes
         if vr != "SQ":
-            return self._attribute(holder, (tag, vr, offset, length, depth)) if vr != "UN" else self._plain(level, event)
-        inside = items_inside(bytes(self._data[offset : offset + length]), offset, depth)
+            return self._open(level, (tag, vr, offset, length, depth), True)
+        inside = items_inside(bytes(self._data[offset : offset + length]), offset, depth) if depth < DEEPEST else None
         if inside is None:
-            return self._plain(level, event)
-        holder.path = None
+            return self._apart(level, "UN", event, True)
+        holder = Level(level, level.charset, None, little=True)
         attribute = self._sequence(holder, event)
         self._fill([holder], depth, inside)
         return attribute

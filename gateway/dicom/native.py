@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from struct import unpack_from
 
 from gateway.dicom.byteorder import swapped
-from gateway.dicom.elements import Walk
+from gateway.dicom.elements import Limits, Walk
 from gateway.dicom.explicit import Writer, word_size
 from gateway.dicom.filemeta import file_meta
 from gateway.dicom.part10 import DEFLATED, EXPLICIT, Buffer
-from gateway.dicom.structure import ITEM, UNDEFINED, Event, Limits
+from gateway.dicom.structure import ITEM, UNDEFINED, Event
 from gateway.dicomweb.reasons import Reason
 from gateway.errors import InstanceError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import NamedTuple
 
-from pydicom.uid import UID
+from pydicom._uid_dict import UID_dictionary
 
 from gateway.dicom.vrs import LONG, SHORT
 
@@ -99,9 +99,13 @@ def codec_of(syntax: str, head: Buffer) -> Codec:
     return CODECS[looks_explicit(head), syntax != BIG_ENDIAN]
 
 
+# Not pydicom's UID class: it warns about what is no UID, and shows it, and what stands here may be anything of a damaged file.
+_KNOWN = frozenset(uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax")
+
+
 def known_syntax(syntax: str) -> bool:
     """Whether the standard has, or once had, this transfer syntax (PS3.6 A)."""
-    return UID(syntax).type == "Transfer Syntax"
+    return syntax in _KNOWN
 
 
 def uid_text(value: bytes) -> str:
