@@ -33,9 +33,9 @@ format: dev ## Lay the code out and sort imports
 	$(BIN)/ruff check --select I --fix
 	$(BIN)/ruff format
 
-load: ## Load a running gateway with locust: HOST=http://127.0.0.1:8080 USERS=8 TIME=30s
+load: ## Load a running gateway with locust: HOST=http://127.0.0.1:8080/dicom-web USERS=8 TIME=30s ARGS="--size small"
 	@.ci/bootstrap load
-	$(BIN)/locust -f loadtests/locustfile.py --headless --host $(or $(HOST),http://127.0.0.1:8080) \
+	$(BIN)/locust -f loadtests/locustfile.py --headless --only-summary --host $(or $(HOST),http://127.0.0.1:8080/dicom-web) \
 	    --users $(or $(USERS),8) --spawn-rate $(or $(USERS),8) --run-time $(or $(TIME),30s) $(ARGS)
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -21,6 +21,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from gateway import logs
+from gateway.web.service import SERVICE
 
 log = logs.get_logger()
 
@@ -128,12 +129,20 @@ class Connection(web.RequestHandler):
             return True
         return False
 
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """What is no HTTP is answered without quoting it: a request line may hold a token, or name a patient."""
+        response = super().handle_error(request, status, exc, message and "the request is not HTTP/1.1 (RFC 9112)\n")
+        response.headers["Server"] = SERVICE
+        return response
+
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """What is no HTTP is the client's fault and no error of ours."""
+        """What is no HTTP, and who leaves early, is the client's fault and no error of ours; the line of the request tells of the latter."""
         error = kw.get("exc_info")
         if isinstance(error, HttpProcessingError):
             log.info("request could not be parsed", error=type(error).__name__)
-        else:
+        elif not isinstance(error, ConnectionResetError | BrokenPipeError):
             super().log_exception(*args, **kw)
 
     def _unsent(self) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 import ssl
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 
 from gateway.config import ConfigError, Server
 
@@ -58,6 +60,53 @@ def bind(server: Server, *, shared: bool = False) -> list[socket.socket]:
             port = sockets[0].getsockname()[1]
         opened.pop_all()
         return sockets
+
+
+class Port:
+    """A bound socket that lets connections in.
+
+    :param factory: makes the protocol of each connection.
+    :param handshake_timeout: seconds for a TLS handshake.
+    """
+
+    def __init__(
+        self, bound: socket.socket, factory: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None, handshake_timeout: float
+    ) -> None:
+        self._bound = bound
+        self._factory = factory
+        self._tls = tls
+        self._patience = handshake_timeout if tls else None
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """Begins to listen."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            self._factory, sock=self._bound, ssl=self._tls, ssl_handshake_timeout=self._patience, backlog=BACKLOG
+        )
+
+    async def close(self) -> None:
+        """Lets nobody in any more; safe to call twice.
+
+        Connections that wait in the kernel's queue think that they are in: closing would reset them. So they are taken out
+        first, and served.
+        """
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        waiting = list(self._accept_all())
+        self._bound.shutdown(socket.SHUT_RD)  # at once; the loops close the descriptor in their own time
+        server.close()
+        loop = asyncio.get_running_loop()
+        served = (loop.connect_accepted_socket(self._factory, one, ssl=self._tls, ssl_handshake_timeout=self._patience) for one in waiting)
+        await asyncio.gather(*served, return_exceptions=True)
+
+    def _accept_all(self) -> Iterator[socket.socket]:
+        with suppress(OSError):  # BlockingIOError when the queue is empty; others end it as well
+            while True:
+                connection, _ = self._bound.accept()
+                connection.setblocking(False)
+                yield connection
 
 
 def reserve(server: Server) -> list[socket.socket]:

@@ -144,8 +144,9 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 
 def _places(error: BaseException) -> list[str]:
-    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
-    return [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in reversed(frames)]
+    # Not extract_tb: it reads the source files of all frames, and this runs on the event loop.
+    frames = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)][-_FRAMES:]
+    return [f"{_short(code.co_filename)}:{line} {code.co_name}" for code, line in reversed(frames)]
 
 
 def _short(filename: str) -> str:

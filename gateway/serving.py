@@ -30,6 +30,7 @@ from gateway.config import ConfigError, Server, Settings
 from gateway.connection import Bounds, Connections
 from gateway.errors import GatewayError
 from gateway.exits import FAILED, MISCONFIGURED, OK
+from gateway.listening import Port
 from gateway.web.middleware import IN_FLIGHT, InFlight
 
 LAG_EVERY = 0.5
@@ -121,11 +122,11 @@ async def _serve(settings: Settings, build: Build, slot: int, parent: int | None
         sockets = [held.enter_context(bound) for bound in listening.bind(settings.server, shared=parent is not None)]
         app = await _build(settings, build, slot)
         where = listening.url(settings.server, sockets)
-        async with opened(app, settings.server, sockets) as (connections, listeners):
+        async with opened(app, settings.server, sockets) as (connections, ports):
             log.info("listening", url=where, slot=slot, pid=os.getpid())
             announce(where)
             await stop.asked.wait()
-            drained = await _drain(app[IN_FLIGHT], settings.server, connections, listeners, stop)
+            drained = await _drain(app[IN_FLIGHT], settings.server, connections, ports, stop)
     log.info("stopped", slot=slot)
     return OK if drained else FAILED
 
@@ -139,13 +140,13 @@ async def _build(settings: Settings, build: Build, slot: int) -> web.Application
         raise ConfigError(f"{error.filename or 'start'}: {error.strerror}") from error
 
 
-async def _drain(in_flight: InFlight, server: Server, connections: Connections, listeners: Sequence[asyncio.Server], stop: Stop) -> bool:
+async def _drain(in_flight: InFlight, server: Server, connections: Connections, ports: Sequence[Port], stop: Stop) -> bool:
     """Steps 1 and 2 of the head of this file; False when requests were left."""
     in_flight.draining = True
     log.info("draining", requests=in_flight.count)
     await stop.patience(asyncio.sleep(server.drain_delay), server.drain_delay + 1)
-    for listener in listeners:
-        listener.close()
+    for port in ports:
+        await port.close()
     drained = await stop.patience(_quiet(in_flight, connections), server.drain_timeout)
     if not drained:
         log.warning("requests cut off", requests=in_flight.count)
@@ -155,9 +156,11 @@ async def _drain(in_flight: InFlight, server: Server, connections: Connections, 
 
 async def _quiet(in_flight: InFlight, connections: Connections) -> None:
     """Returns when nothing is being answered, and no connection was let in that still owes its first request."""
-    while in_flight.count or connections.expecting():
+    while True:
+        await asyncio.sleep(_GLANCE)  # also at first: asyncio takes some rounds from accepting a connection to making it known
         await in_flight.idle()
-        await asyncio.sleep(_GLANCE)
+        if not connections.expecting():
+            return
 
 
 async def _say_close(request: web.Request, response: web.StreamResponse) -> None:
@@ -168,9 +171,7 @@ async def _say_close(request: web.Request, response: web.StreamResponse) -> None
 
 
 @asynccontextmanager
-async def opened(
-    app: web.Application, server: Server, sockets: Sequence[socket.socket]
-) -> AsyncIterator[tuple[Connections, list[asyncio.Server]]]:
+async def opened(app: web.Application, server: Server, sockets: Sequence[socket.socket]) -> AsyncIterator[tuple[Connections, list[Port]]]:
     """The application, answering on `sockets`; closes everything at the end."""
     app.on_response_prepare.append(_say_close)
     runner = web.AppRunner(app, shutdown_timeout=_CLEANUP)
@@ -180,10 +181,12 @@ async def opened(
         connections = _connections(runner, server)
         for watch in (connections.keep_sweeping(), watch_lag()):
             held.callback(asyncio.create_task(watch).cancel)
-        listeners = [await _listen(connections, server, bound) for bound in sockets]
-        for listener in listeners:
-            held.callback(listener.close)
-        yield connections, listeners
+        tls = listening.tls_context(server)
+        ports = [Port(bound, connections, tls, server.header_timeout) for bound in sockets]
+        for port in ports:
+            held.push_async_callback(port.close)
+            await port.open()
+        yield connections, ports
 
 
 def _connections(runner: web.AppRunner, server: Server) -> Connections:
@@ -192,13 +195,6 @@ def _connections(runner: web.AppRunner, server: Server) -> Connections:
     bounds = Bounds(server.header_timeout, server.idle_timeout, server.stall_timeout, server.connections)
     # Requests with a Content-Encoding arrive as they were sent and are refused: inflating them would let bombs in.
     return Connections(runner.server, bounds, asyncio.get_running_loop(), access_log=None, auto_decompress=False)
-
-
-async def _listen(connections: Connections, server: Server, bound: socket.socket) -> asyncio.Server:
-    tls = listening.tls_context(server)
-    patience = server.header_timeout if tls else None
-    loop = asyncio.get_running_loop()
-    return await loop.create_server(connections, sock=bound, ssl=tls, ssl_handshake_timeout=patience, backlog=listening.BACKLOG)
 
 
 async def watch_lag() -> None:

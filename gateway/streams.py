@@ -10,7 +10,6 @@ last counts against one `Budget` that all requests of the process share.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +100,8 @@ class Intake:
             upload = await self._open(self.parts, event)
             if upload is not None:
                 yield upload
+            else:  # nothing that is awaited for it ever waits when thousands of bad parts came in one chunk
+                await asyncio.sleep(0)
             await self._drain()
 
     async def _open(self, number: int, part: Part) -> Upload | None:
@@ -212,11 +213,9 @@ async def multipart_events(chunks: AsyncIterator[bytes], boundary: bytes, limits
     :raises MalformedMultipart: :raises TooLarge: see `Scanner`.
     """
     scanner = Scanner(boundary, limits)
-    queue: deque[Event] = deque()
     async for chunk in chunks:
-        queue.extend(scanner.feed(chunk))
-        while queue:
-            yield queue.popleft()
+        for event in scanner.scan(chunk):
+            yield event
     for event in scanner.close():
         yield event
 

@@ -17,6 +17,8 @@ as DICOMWEB_TOKEN: it is sent as `Authorization: Bearer`. Certificates are verif
 What comes back is compared with what was sent, byte by byte: studies are computed (see synthetic.py), so nothing is kept to
 compare with. A check that fails is a failure in locust's statistics, which are printed at the end, and locust then exits
 with 1; it also does when no request was made at all. All that is stored is made up; nothing is deleted afterwards.
+
+locust works on one core. When it warns that this core is busy, the times are its own: spread it with --processes 2 or more.
 """
 
 from __future__ import annotations
@@ -125,7 +127,7 @@ class DicomwebUser(FastHttpUser):
 
         def judge(answer: Answer) -> None:
             checks.expect_status(answer.status, (200,), answer.body)
-            checks.same_bytes(checks.sole_part(answer.content_type, answer.body), expected(), name)
+            checks.same_bytes(checks.sole_part(answer.content_type, answer.body), expected(), "the body")
 
         self.ask(name, path, {"Accept": accept}, judge)
 
@@ -285,10 +287,14 @@ def _options(environment: Environment) -> argparse.Namespace:
 # --- options, and what happens before and after a run ------------------------------------------------------------------------
 
 
-def _count(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
+def _whole(lowest: int, highest: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        if not lowest <= (number := int(text)) <= highest:
+            raise argparse.ArgumentTypeError(f"{lowest} to {highest}")
+        return number
+
+    convert.__name__ = "whole number"  # how argparse calls it when int() fails
+    return convert
 
 
 def _size(text: str) -> str:
@@ -301,30 +307,41 @@ def _size(text: str) -> str:
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]  # locust does not annotate it
 def _add_options(parser: LocustArgumentParser) -> None:
-    group = parser.add_argument_group("DICOMweb")
-    add = group.add_argument
-    add("--slices", type=_count, default=20, help="instances in a study (20)")
+    add = parser.add_argument_group("DICOMweb").add_argument
+    add("--slices", type=_whole(1, 99_999), default=20, help="instances in a study (20)")
     add("--size", type=_size, default="ct", help=f"{', '.join(SIZES)}, or ROWSxCOLUMNS[xFRAMES] of 16 bits (ct: 512x512)")
-    add("--per-request", type=_count, default=10, help="instances in a store request (10)")
+    add("--per-request", type=_whole(1, 99_999), default=10, help="instances in a store request (10)")
     add("--pause", type=float, default=1.0, help="seconds between two studies of a Modality (1); 0 can fill a disk in minutes")
-    add("--seed", default="", help="number of the run: the same one makes the same studies (random)")
-    add("--stored", type=int, default=0, help="studies 0 to N-1 of this --seed, --slices and --size are in the store already (0)")
+    add("--seed", type=_whole(-1, 10**10 - 1), default=-1, help="number of the run: the same makes the same studies (-1: random)")
+    add(
+        "--stored",
+        type=_whole(0, WORKER_NUMBERS),
+        default=0,
+        help="studies 0 to N-1 of this --seed, --slices and --size are stored already",
+    )
+
+
+_archives: dict[tuple[int, int, Shape], Archive] = {}
 
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]  # locust does not annotate it
 def _begin(environment: Environment, **_: Any) -> None:
+    """Finds the archive, or makes it: a second run from the web page with the same options goes on where the first one ended."""
     options = _options(environment)
-    seed = int(options.seed or secrets.randbelow(10**10))
+    if options.seed < 0:
+        options.seed = secrets.randbelow(10**10)  # goes from here to the worker processes with the other options
+    key = options.seed, options.slices, Shape.parse(options.size)
     runner = environment.runner
     first = runner.worker_index * WORKER_NUMBERS if isinstance(runner, WorkerRunner) else 0
-    known = list(range(options.stored))
-    DicomwebUser.archive = Archive(seed, options.slices, Shape.parse(options.size), first + options.stored, known)
-    log.info("Studies of %d x %s, --seed %d", options.slices, options.size, seed)
+    archive = Archive(*key, next=first + options.stored, whole=list(range(options.stored)))
+    DicomwebUser.archive = _archives.setdefault(key, archive)
+    if not isinstance(runner, WorkerRunner):
+        log.info("Studies of %d x %s, --seed %d", options.slices, options.size, options.seed)
 
 
 @events.quitting.add_listener  # type: ignore[untyped-decorator]  # locust does not annotate it
 def _refuse_nothing(environment: Environment, **_: Any) -> None:
     """A load of nothing has shown nothing, and must not look like a success."""
     if not isinstance(environment.runner, WorkerRunner) and environment.stats.total.num_requests == 0:
-        log.error("No request was made. Viewers wait for a study: let a Modality run beside them (four users or more), or give --stored.")
+        log.error("No request was made. Viewers wait for a study: let a Modality run beside them (two users or more), or give --stored.")
         environment.process_exit_code = 1

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
@@ -158,12 +159,12 @@ def test_several_workers_serve_and_add_up(tmp_path: Path) -> None:
             url = process.stdout.readline().decode().split()[-1].removesuffix("/dicom-web")
             while True:  # workers are still on their way up
                 try:
-                    with urlopen(url + "/version", timeout=30):
+                    with urlopen(url + "/healthz", timeout=30):
                         break
-                except OSError:
+                except URLError:
                     continue
             for _ in range(9):
-                with urlopen(url + "/version", timeout=30):
+                with urlopen(url + "/healthz", timeout=30):
                     pass
             with urlopen(url + "/metrics", timeout=30) as answer:
                 assert b'gateway_requests_total{status="200",transaction="health"} 10.0' in answer.read()

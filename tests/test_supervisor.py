@@ -49,7 +49,7 @@ def test_the_metrics_of_all_workers_add_up_and_survive_a_killed_one(tmp_path: Pa
     with tiny.running(tiny.settings(tmp_path, workers=2), "supervised") as (process, host, port):
         first, asked = workers(host, port, 2)
         page = get(host, port, "/total")
-        assert total(page, "gateway_peek_fallbacks_total") == asked
+        assert total(page, "gateway_log_dropped_lines_total") == asked
         assert total(page, "gateway_buffered_bytes") == 2
 
         victim = first.pop()
@@ -61,7 +61,7 @@ def test_the_metrics_of_all_workers_add_up_and_survive_a_killed_one(tmp_path: Pa
             second |= again
             more += most
         page = get(host, port, "/total")
-        assert total(page, "gateway_peek_fallbacks_total") == asked + more
+        assert total(page, "gateway_log_dropped_lines_total") == asked + more
         assert total(page, "gateway_buffered_bytes") == 2
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == OK
@@ -104,6 +104,11 @@ def test_a_taken_port_is_noticed_although_workers_would_share_it(tmp_path: Path)
         settings = tiny.settings(tmp_path, workers=2, port=taken.getsockname()[1])
         with pytest.raises(ConfigError, match=r"server\.port"):
             supervisor.run(settings)
+
+
+async def test_a_worker_that_is_stopped_before_it_serves_is_no_failure(tmp_path: Path) -> None:
+    starting = supervisor.Supervisor(tiny.settings(tmp_path, workers=1), ["sh", "-c", "kill -TERM $PPID; exec sleep 60"], tmp_path)
+    assert await starting.run() == OK
 
 
 async def test_a_worker_that_keeps_dying_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ async def _send(request: web.Request, length: int) -> web.StreamResponse:
 async def _who(_: web.Request) -> web.StreamResponse:
     from gateway import metrics
 
-    metrics.PEEK_FALLBACKS.inc()
+    metrics.LOG_DROPPED.inc()
     metrics.BUFFERED_BYTES.set(1)
     return web.Response(text=str(os.getpid()))
 

@@ -142,7 +142,7 @@ class MemoryBackend:
                 groups.setdefault(held.key[: _DEPTH[query.level]], []).append(held)
         found = [group for group in groups.values() if self._matches(group[0], query)]
         page = found[query.offset : query.offset + query.limit]
-        remaining = len(found) - query.offset - len(page) if page else 0
+        remaining = max(0, len(found) - query.offset - len(page))
         return Matches(tuple(rendered(self._result(query, group)) for group in page), remaining)
 
     def _matches(self, held: _Held, query: Query) -> bool:

@@ -12,9 +12,11 @@ What can be had of an instance:
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 from gateway.backends.base import Body, FileSlice, Piece
@@ -73,6 +75,21 @@ class Runner(Protocol):
     def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
         """What `work` returns."""
         ...
+
+
+async def opened(run: Runner, work: Callable[[], T], close: Callable[[T], None]) -> T:
+    """What `work` opens in a worker thread; closed again there when nobody waits for it any more."""
+    future = asyncio.ensure_future(run(work))
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        future.add_done_callback(partial(_close_late, close))
+        raise
+
+
+def _close_late(close: Callable[[T], None], future: asyncio.Future[T]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        close(future.result())
 
 
 # -- whole instances
@@ -159,17 +176,17 @@ def _multipart(blobs: Sequence[Blob], offers: Sequence[Offer], run: Runner) -> B
     async def pieces() -> AsyncGenerator[Piece, None]:
         for start in range(0, len(blobs), OPEN_AT_ONCE):
             some = range(start, min(start + OPEN_AT_ONCE, len(blobs)))
-            opened = await run(lambda some=some: _open(blobs, offers, some))
+            ahead = await opened(run, partial(_open, blobs, offers, some), _close_all)
             try:
                 for index in some:
                     yield heads[index]
-                    if (piece := opened.pop(index, None)) is not None:
+                    if (piece := ahead.pop(index, None)) is not None:
                         yield piece
                     else:
                         async for made in _transcoded(blobs[index], run):
                             yield made
             finally:
-                close_pieces(opened.values())
+                _close_all(ahead)
         yield tail
 
     return Body(
@@ -178,15 +195,19 @@ def _multipart(blobs: Sequence[Blob], offers: Sequence[Offer], run: Runner) -> B
 
 
 def _open(blobs: Sequence[Blob], offers: Sequence[Offer], some: range) -> dict[int, Piece]:
-    opened: dict[int, Piece] = {}
+    ahead: dict[int, Piece] = {}
     try:
         for index in some:
             if offers[index].as_stored:
-                opened[index] = blobs[index].source.piece(0, blobs[index].size)
+                ahead[index] = blobs[index].source.piece(0, blobs[index].size)
     except BaseException:
-        close_pieces(opened.values())
+        _close_all(ahead)
         raise
-    return opened
+    return ahead
+
+
+def _close_all(ahead: dict[int, Piece]) -> None:
+    close_pieces(ahead.values())
 
 
 def close_pieces(pieces: Iterable[Piece]) -> None:
@@ -201,10 +222,14 @@ async def _transcoded(blob: Blob, run: Runner) -> AsyncGenerator[Piece, None]:
     transcoder = Transcoder()
     for offset in range(0, blob.size, TRANSCODE_PIECE):
         count = min(TRANSCODE_PIECE, blob.size - offset)
-        for piece in await run(lambda offset=offset, count=count: transcoder.feed(blob.source.read(offset, count))):
+        for piece in await run(partial(_feed, transcoder, blob, offset, count)):
             yield bytes(piece)
     for piece in await run(transcoder.finish):
         yield bytes(piece)
+
+
+def _feed(transcoder: Transcoder, blob: Blob, offset: int, count: int) -> list[bytes]:
+    return transcoder.feed(blob.source.read(offset, count))
 
 
 def typed(media: str, syntax: str | None) -> str:

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from functools import partial
 
 from gateway.backends.base import Body, Piece
-from gateway.backends.representations import NATIVE, OCTETS, Blob, Runner, close_pieces, typed, whole
+from gateway.backends.representations import NATIVE, OCTETS, Blob, Runner, close_pieces, opened, typed, whole
 from gateway.dicom.byteorder import WORD, swapped
 from gateway.dicom.elements import PIXELS, UNDEFINED, Limits, Walk
 from gateway.dicom.frames import FrameTable
@@ -154,21 +154,28 @@ def _parts(offer: Offer, contents: Sequence[Callable[[], Piece]], lengths: Seque
         yield head
         yield first.pop()
         for content in contents[1:]:
-            made = await run(content)
             yield head
-            yield made
+            yield await opened(run, content, _close)
         yield tail
 
     length = None if lengths is None else len(head) * len(contents) + sum(lengths) + len(tail)
-    return Body(framing.content_type(offer.media_type, boundary), pieces(), length, modified=blob.modified, close=lambda: close_pieces(first))
+    media = framing.content_type(offer.media_type, boundary)
+    return Body(media, pieces(), length, modified=blob.modified, close=partial(_close_left, first))
+
+
+def _close(piece: Piece) -> None:
+    close_pieces([piece])
+
+
+def _close_left(left: list[Piece]) -> None:
+    close_pieces(left)
+    left.clear()
 
 
 # -- bulk data
 
 
-def bulk_body(
-    blob: Blob, table: FrameTable | None, data: Data, walk: Walk, path: str, accept: Accept, run: Runner, limits: Limits
-) -> Body:
+def bulk_body(blob: Blob, table: FrameTable | None, data: Data, walk: Walk, path: str, accept: Accept, run: Runner, limits: Limits) -> Body:
     """The value that a BulkDataURI of the metadata names (PS3.18 10.4.1.1.3): little-endian octets, or the frames of
     compressed pixel data, a part each.
 

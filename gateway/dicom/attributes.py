@@ -143,16 +143,12 @@ def _declared(level: dict[str, Attribute]) -> dict[str, Attribute]:
 
 
 def _attribute(tag: int, vr: str, raw: bytes, charset: CharacterSet, explicit: bool, little: bool) -> Attribute | None:
-    convert = CONVERT.get(vr)
-    if convert is None:
-        if vr == "SQ":
-            return sequence_attribute(raw, charset, explicit=explicit, little=little)
-        vr, little = known_vr(tag, len(raw), None), True
-        convert = CONVERT.get(vr)
-        if convert is None:
-            return sequence_attribute(raw, charset, explicit=False, little=True) if vr == "SQ" else None
+    if vr == "UN":
+        vr, explicit, little = known_vr(tag, len(raw), None), False, True
+    if vr == "SQ":
+        return sequence_attribute(raw, charset, explicit=explicit, little=little)
     try:
-        values = convert(raw, charset, little)
-    except BadValue:
+        values = CONVERT[vr](raw, charset, little)
+    except (KeyError, BadValue):
         return None
     return {"vr": vr, "Value": values} if values else {"vr": vr}

@@ -18,6 +18,7 @@ from gateway.dicom.structure import (
     SEQUENCE_END,
     SWAPPED,
     UNDEFINED,
+    Caught,
     Mode,
     Pixels,
 )
@@ -42,29 +43,29 @@ class DataSet(Fragments):
                 group, element, raw, length = unpack(buffer, position)
                 tag = group << 16 | element
                 if tag > stop:
-                    self._count = count
+                    self._count, self._tag = count, tag
                     return self._reached(position)
                 vr = short(raw)
                 if vr is None:
-                    self._count = count
+                    self._count, self._tag = count, tag
                     return self._wide(buffer, position, tag, raw)
                 start = position + 8
                 after = start + length
                 if tag in special:
                     if after > size or length > kept:
-                        self._count = count
+                        self._count, self._tag = count, tag
                         return self._element(buffer, position, tag, vr, start, length)
                     values.setdefault(tag, (vr, bytes(buffer[start:after])))
                 if after > limit:
-                    self._count = count
+                    self._count, self._tag = count, tag
                     return self._malformed(position, OVERRUN, tag)
                 if record:
                     add((tag, vr, base + start, length, depth))
                 position = after
                 if after == limit:
-                    self._count = count + 1
+                    self._count, self._tag = count + 1, tag
                     return self._close(position)
-            self._count = self._budget
+            self._count, self._tag = self._budget, tag
             return self._spent(position)
         except struct.error:
             self._count, self._tag = count, tag
@@ -82,29 +83,29 @@ class DataSet(Fragments):
                 group, element, length = unpack(buffer, position)
                 tag = group << 16 | element
                 if tag > stop:
-                    self._count = count
+                    self._count, self._tag = count, tag
                     return self._reached(position)
                 vr = known(tag)
                 if vr is None or length == UNDEFINED:
-                    self._count = count
+                    self._count, self._tag = count, tag
                     return self._plain(buffer, position, tag)
                 start = position + 8
                 after = start + length
                 if tag in special:
                     if after > size or length > kept:
-                        self._count = count
+                        self._count, self._tag = count, tag
                         return self._element(buffer, position, tag, vr, start, length)
                     values.setdefault(tag, (vr, bytes(buffer[start:after])))
                 if after > limit:
-                    self._count = count
+                    self._count, self._tag = count, tag
                     return self._malformed(position, OVERRUN, tag)
                 if record:
                     add((tag, vr, base + start, length, depth))
                 position = after
                 if after == limit:
-                    self._count = count + 1
+                    self._count, self._tag = count + 1, tag
                     return self._close(position)
-            self._count = self._budget
+            self._count, self._tag = self._budget, tag
             return self._spent(position)
         except struct.error:
             self._count, self._tag = count, tag
@@ -143,6 +144,9 @@ class DataSet(Fragments):
         special = not self._stack and tag in self._special
         pixels = special and tag in PIXELS
         if not pixels and (vr == "SQ" or (vr == "UN" and (length == UNDEFINED or implicit_vr(tag) == "SQ"))):
+            if special:
+                self._gather(buffer, position)
+                self._caught = Caught(tag, vr, self._base + start, length != UNDEFINED)
             return self._open_sequence(position, tag, start, length)
         if length == UNDEFINED:
             return self._open_fragments(position, tag, vr, start, pixels)
@@ -198,7 +202,7 @@ class DataSet(Fragments):
                 return self._more(position, 8 + min(length, 6))
             self._items += 1
             if self._items > self.limits.items:
-                self._refuse(f"more than limits.items = {self.limits.items} sequence items", self._tag)
+                self._refuse(f"more than limits.items = {self.limits.items} sequence items", self._stack[-1].tag)
             self._log(ITEM, "", start, length)
             if length:
                 # An item may be Implicit VR inside Explicit VR, never the other way round; pydicom decides alike.

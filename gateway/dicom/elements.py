@@ -120,7 +120,7 @@ class Walk(DataSet):
     @property
     def skip(self) -> int:
         """How many of the next bytes of the file need not be seen; pass them by `jump`."""
-        return 0 if self._engine else self._skip
+        return 0 if self._engine or self._caught else self._skip
 
     def jump(self, count: int) -> None:
         """Passes over `count` bytes of the file without showing them.
@@ -171,6 +171,8 @@ class Walk(DataSet):
         if self._skip:
             passed = min(self._skip, len(data))
             self._skip -= passed
+            if self._caught is not None:
+                self._gather(data, passed)
             self._base += passed
             if passed == len(data):
                 return
@@ -199,7 +201,10 @@ class Walk(DataSet):
             if engine is None:
                 return
             data, self._tail = self._tail, bytearray()  # the file meta ended in these bytes; what follows it is deflated
-        self._inflate(engine, data)
+        view = memoryview(data)
+        for start in range(0, len(view) or 1, PIECE):  # zlib copies what it could not take yet
+            if not self.done:
+                self._inflate(engine, view[start : start + PIECE])
 
     def _inflate(self, engine: zlib._Decompress, data: Buffer) -> None:
         """Walks over what `data` inflates to, `PIECE` bytes at a time."""

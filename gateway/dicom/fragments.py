@@ -100,7 +100,7 @@ class Fragments(Structure):
         last = self.pixels.tag if self.pixels else 0
         plausible = raw in SHORT or raw in LONG if self._codec.explicit else group & 1 or group in (0x7FE0, 0xFFFA, 0xFFFC)
         if tag in (ITEM_END, SEQUENCE_END) or (tag > last and plausible):
-            self._budget = min(self._count + 1, self.limits.elements)
+            self._budget = self._count + 1
             self._mode = self._loop(self._codec)
         else:
             self._mode = self._trail
@@ -118,7 +118,7 @@ class Fragments(Structure):
 
     def _spent(self, position: int) -> int:
         """The element budget is used up: that of the instance, or the one element that `_after` let through."""
-        if self._count >= self.limits.elements:
+        if self._count > self.limits.elements:
             self._refuse(f"more than limits.elements = {self.limits.elements} elements", self._tag)
         self._mode = self._after
         return position

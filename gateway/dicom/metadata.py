@@ -93,14 +93,19 @@ def _element(events: Sequence[Event], start: int, stop: int, depth: int, tag: in
 
 def _inside(events: Sequence[Event], start: int, stop: int, depth: int, item: int) -> tuple[int, int]:
     """The content of the item number `item` of the sequence whose events begin at `start`: first and last + 1."""
-    first, count = stop, -1
+    first, left = -1, item
     for index in range(start, stop):
         tag, _, _, _, at = events[index]
-        if at < depth or (count == item and at == depth and tag == ITEM):
-            return first, index
-        if at == depth and tag == ITEM:
-            count += 1
-            first = index + 1
-    if count != item:
+        if at < depth:
+            stop = index
+        elif tag == ITEM and at == depth:
+            if left < 0:
+                stop = index
+            elif left == 0:
+                first = index + 1
+            left -= 1
+        if stop == index:
+            break
+    if first < 0:
         raise NotFound(_NOWHERE)
     return first, stop

@@ -36,8 +36,8 @@ binary values in place. A hostile file could else have as many of them as it lik
 CHARACTER_SET = 0x00080005
 UTF_8: Attribute = {"vr": "CS", "Value": ["ISO_IR 192"]}
 
-_NUMBERS = ("AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV")
-_RULES = {vr: (512 * WORD[vr] if vr in _NUMBERS else UNDEFINED - 1, convert) for vr, convert in CONVERT.items()}
+_NUMBER = {"AT": 4, "FD": 8, "FL": 4, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2, "UV": 8}
+_RULES = {vr: (512 * _NUMBER[vr] if vr in _NUMBER else UNDEFINED - 1, convert) for vr, convert in CONVERT.items()}
 _BINARY = {"OB": 0, "OW": 0, "UN": 0, "OD": 2048, "OF": 2048, "OL": 2048, "OV": 2048}
 
 INLINE: dict[str, int] = {vr: limit for vr, (limit, _) in _RULES.items()} | _BINARY
@@ -211,8 +211,8 @@ class Model:
 
     def _apart(self, level: Level, vr: str, event: Event, little: bool) -> Attribute:
         """A value as bytes: behind a URI, or in place where it is short or can have none (PS3.18 F.2.6, F.2.7)."""
-        tag, _, offset, length, _ = event
-        if length == UNDEFINED:
+        tag, said, offset, length, _ = event
+        if length == UNDEFINED and said != "SQ":
             vr = "OB"  # fragments, whatever the header says (PS3.5 A.4)
         if level.path is not None:
             pixels = tag in PIXELS and level.parent is None

@@ -7,6 +7,7 @@ Rules:
 2. A sequence of defined length that turns out to hold no items becomes one opaque value in the walk; so nothing of it goes
    out before its end has come, unless `HELD` bytes wait. Should it go wrong after that, the transcoder fails.
 3. What trails behind the data set is dropped. The preamble and all else in the file meta information stay.
+4. A deflated data set is inflated and not walked again: it is Explicit VR Little Endian inside, and was walked when it came.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from gateway.errors import InstanceError
 LARGE = 64 << 10
 """Bytes from which a value passes in pieces."""
 
-HELD = 16 << 20
-"""Bytes that may wait (rules 1 and 2); as much as the header of an instance may have."""
+HELD = 8 << 20
+"""Bytes that may wait (rules 1 and 2). Headers are smaller, waveforms in sequences as a rule too."""
 
 PIECE = 64 << 10
 """Bytes that are inflated at a time."""

@@ -32,6 +32,9 @@ OFFSETS = 0x7FE00001
 LENGTHS = 0x7FE00002
 ROWS = 0x00280010
 
+SEQUENCE_ENDS = (b"\xfe\xff\xdd\xe0\0\0\0\0", b"\xff\xfe\xe0\xdd\0\0\0\0")
+"""`SEQUENCE_END` and its length in both byte orders."""
+
 SWAPPED = frozenset({0xFEFF00E0, 0xFEFFDDE0})
 """`ITEM` and `SEQUENCE_END` read in the wrong byte order."""
 
@@ -110,6 +113,35 @@ class Open(NamedTuple):
 Mode = Callable[[Buffer, int], int]
 
 
+class Caught:
+    """The raw value of a wanted sequence, gathered while its bytes pass.
+
+    :param start: offset of the value.
+    :param bounded: whether the sequence has a defined length.
+    :ivar end: offset behind the sequence, its delimiter included; None while it is open.
+    """
+
+    def __init__(self, tag: int, vr: str, start: int, bounded: bool) -> None:
+        self.tag, self.vr, self.start, self.bounded = tag, vr, start, bounded
+        self.end: int | None = None
+        self.raw = bytearray()
+
+    def take(self, data: Buffer, base: int, passed: int) -> bool:
+        """The next bytes of the stream; whether the value is whole now.
+
+        :param base: offset of the first byte of `data`. :param passed: how many of them are dealt with.
+        """
+        end = NEVER if self.end is None else self.end
+        self.raw += data[self.start + len(self.raw) - base : min(passed, end - base)]
+        return self.start + len(self.raw) >= end
+
+    @property
+    def value(self) -> tuple[str, bytes]:
+        """As it is kept: the items, without the delimiter of an undefined length."""
+        ended = not self.bounded and self.raw.endswith(SEQUENCE_ENDS)
+        return self.vr, bytes(self.raw[:-8] if ended else self.raw)
+
+
 class Structure:
     """The walk through one data set. `elements.Walk` wraps it for whole files and documents what can be asked."""
 
@@ -131,7 +163,7 @@ class Structure:
         self._depth = 0
         self._limit = NEVER
         self._count = 0
-        self._budget = limits.elements
+        self._budget = limits.elements + 1  # elements after which the loops look up
         self._items = 0
         self._pieces = 0
         self._bulk = 0
@@ -140,6 +172,7 @@ class Structure:
         self._bot: bytes | None = None
         self._pixel_header = (0, "", 0, 0)
         self._only_zeros = False
+        self._caught: Caught | None = None
 
     def _step(self, buffer: Buffer) -> int:
         """Goes as far as the buffer allows; returns the position it came to, which may lie beyond the buffer."""
@@ -149,7 +182,20 @@ class Structure:
             position = self._mode(buffer, position)
         if self._base + position - self._bulk > self.limits.header:
             self._refuse(f"more than limits.header_bytes = {self.limits.header} bytes of header", self._tag)
+        if self._caught is not None:
+            self._gather(buffer, position)
         return position
+
+    def _gather(self, data: Buffer, passed: int) -> None:
+        """Keeps what passes of a wanted sequence; one that is too long is not worth refusing the instance."""
+        caught = self._caught
+        if caught is None:
+            return
+        if caught.take(data, self._base, passed):
+            self.values.setdefault(caught.tag, caught.value)
+            self._caught = None
+        elif len(caught.raw) > self.limits.value_kept:
+            self._caught = None
 
     def _log(self, tag: int, vr: str, start: int, length: int) -> None:
         if self._record:
@@ -162,7 +208,7 @@ class Structure:
         limit = self._base + start + length if bounded else self._limit
         self._stack.append(Open(mode, codec, tag, limit, bounded, depth, len(self.events)))
         self._mode, self._codec, self._limit, self._depth = mode, codec, limit, depth
-        self._budget = self.limits.elements
+        self._budget = self.limits.elements + 1
 
     def _close(self, position: int) -> int:
         """Ends every container that ends here, and goes on with what held it."""
@@ -174,6 +220,8 @@ class Structure:
             self._mode, self._codec, self._limit, self._depth = top.mode, top.codec, top.limit, top.depth
         else:
             self._codec, self._limit, self._depth = self._outer, NEVER, 0
+            if self._caught is not None and self._caught.end is None:
+                self._caught.end = self._base + position
             self._mode = self._next
         return position
 

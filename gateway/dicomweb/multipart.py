@@ -17,7 +17,7 @@ CRLF of the next delimiter, boundaries of up to 256 characters, quoted or not.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -131,18 +131,34 @@ class Scanner:
         :raises MalformedMultipart: the framing is broken, or a limit of preamble or headers is passed.
         :raises TooLarge: more parts than ``limits.parts``.
         """
+        events: list[Event] = []
+        try:
+            events.extend(self.scan(data))  # grows by each event, also by those before an error
+        except GatewayError:
+            if not events:
+                raise
+        return events
+
+    def scan(self, data: bytes) -> Iterator[Event]:
+        """The events of `feed`, each found when it is asked for: a piece may hold thousands of tiny parts.
+
+        All of them must be asked for before the next piece comes.
+
+        :raises MalformedMultipart: :raises TooLarge: as `feed`, in their place among the events.
+        """
         if self._error is not None:
             raise self._error
         events: list[Event] = []
         position, end = 0, len(data)
-        try:
-            while position < end:
+        while position < end:
+            try:
                 position = self._state(self, data, position, events)
-        except GatewayError as error:
-            self._error = error
-            if not events:
-                raise
-        return events
+            except GatewayError as error:
+                self._error = error
+            yield from events
+            events.clear()
+            if self._error is not None:
+                raise self._error
 
     def close(self) -> list[Event]:
         """The events that the end of the input brings about; a part that it cuts ends with ``PartEnd(complete=False)``.

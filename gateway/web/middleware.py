@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from gateway import logs, metrics
-from gateway.errors import Busy, GatewayError, InstanceError, NotAuthenticated, RangeNotSatisfiable
+from gateway.errors import BadRequest, Busy, GatewayError, InstanceError, NotAuthenticated, RangeNotSatisfiable
 from gateway.metrics import Transaction
 from gateway.web.context import CONTEXT, Context
 from gateway.web.service import SERVICE
@@ -31,7 +32,13 @@ OPEN: frozenset[Transaction] = frozenset({"health"})
 
 _CORS_REQUEST_HEADERS = "Authorization, Accept, Content-Type, If-None-Match, Range, X-Request-Id"
 _CORS_EXPOSED = "Content-Location, Content-Range, ETag, Location, Retry-After, Warning, X-Request-Id"
+LEFT = 499
+"""What is counted and logged when the client left before its answer was whole; nginx's number for it."""
+
 _CORS_SECONDS = "600"
+
+# It becomes part of URLs in answers, so that nothing may stand in it that JSON or a browser would read as more than a host.
+_HOST = re.compile(r"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 _log = logs.get_logger()
 
@@ -93,16 +100,20 @@ def make(edge: Edge, in_flight: InFlight) -> Middleware:
         gauge = metrics.IN_FLIGHT.labels(transaction)
         in_flight.enter()
         gauge.inc()
-        status = 499  # the client left; nginx's number for it
+        status = LEFT
         try:
             response = await _answer(request, handler, edge, context)
             status = response.status
             if not response.prepared:
                 _finish(request, response, edge, context, draining=in_flight.draining)
             return response
-        except ConnectionError:  # the answer broke off after its headers were out; there is nobody left to tell
-            status = 499
-            raise
+        except ConnectionError:
+            # The client left, or the answer broke off after its headers were out. There is nobody left to tell; aiohttp
+            # wants some answer, and finds that it cannot be sent.
+            status = LEFT
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=LEFT)
         finally:
             gauge.dec()
             in_flight.leave()
@@ -113,6 +124,8 @@ def make(edge: Edge, in_flight: InFlight) -> Middleware:
 
 async def _answer(request: web.Request, handler: Handler, edge: Edge, context: Context) -> web.StreamResponse:
     try:
+        if _HOST.fullmatch(request.host) is None:
+            raise BadRequest("the Host header names no host (RFC 9112 3.2)")
         if request.method == hdrs.METH_OPTIONS and _is_preflight(request):
             return _preflight()
         if edge.tokens is not None and context.transaction not in OPEN:
@@ -143,7 +156,7 @@ def _request_id(request: web.Request) -> str:
 
 def _authenticate(request: web.Request, tokens: Sequence[bytes]) -> None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    given = token.strip().encode()
+    given = token.strip().encode(errors="surrogateescape")  # as aiohttp decoded it: the very bytes that were sent
     known = [hmac.compare_digest(given, one) for one in tokens]  # all are compared: the time tells nothing
     if scheme.lower() != "bearer" or not any(known):
         raise NotAuthenticated("send Authorization: Bearer with a token that this gateway knows")
@@ -220,7 +233,7 @@ def cors_headers(request: web.Request, origins: frozenset[str]) -> dict[str, str
 
 def _finish(request: web.Request, response: web.StreamResponse, edge: Edge, context: Context, *, draining: bool) -> None:
     """Headers and counts of an answer that aiohttp has yet to send."""
-    if isinstance(response, web.Response):
+    if isinstance(response, web.Response) and request.method != hdrs.METH_HEAD:
         context.sent += response.content_length or 0
     if draining:
         response.force_close()

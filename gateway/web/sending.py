@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from http import HTTPStatus
 
 from aiohttp import web
@@ -63,6 +64,9 @@ async def _send(request: web.Request, body: Body, status: int, headers: dict[str
     except (ConnectionError, asyncio.CancelledError):
         _cut(request)
         raise
+    except TimeoutError:
+        _cut(request)
+        raise ConnectionResetError("the client stopped reading") from None
     except Exception as error:
         _cut(request)
         raise ConnectionAbortedError("the answer broke off") from error
@@ -115,13 +119,14 @@ async def _by_descriptor(transport: asyncio.Transport, writer: AbstractStreamWri
     outside.setblocking(False)
     sent = 0
     try:
-        async for piece, last in _with_last(body.pieces):
-            if isinstance(piece, bytes):
-                await _send_bytes(outside, piece, 0 if last else socket.MSG_MORE, stall)
-                sent += len(piece)
-            else:
-                await _send_file(outside, piece, stall)
-                sent += piece.length
+        async with aclosing(_with_last(body.pieces)) as pieces:
+            async for piece, last in pieces:
+                if isinstance(piece, bytes):
+                    await _send_bytes(outside, piece, 0 if last else socket.MSG_MORE, stall)
+                    sent += len(piece)
+                else:
+                    await _send_file(outside, piece, stall)
+                    sent += piece.length
     finally:
         outside.close()
     # aiohttp counts what passes through its writer; nothing did, and nothing is owed any more.
@@ -139,15 +144,20 @@ async def _flushed(transport: asyncio.Transport, writer: AbstractStreamWriter) -
             transport.set_write_buffer_limits(high=high, low=low)
 
 
-async def _with_last(pieces: AsyncIterator[Piece]) -> AsyncIterator[tuple[Piece, bool]]:
+async def _with_last(pieces: AsyncIterator[Piece]) -> AsyncGenerator[tuple[Piece, bool], None]:
     """Each piece, and whether it is the last one: all but the last may wait in the kernel for company."""
     held: Piece | None = None
-    async for piece in pieces:
-        if held is not None:
-            yield held, False
-        held = piece
-    if held is not None:
-        yield held, True
+    try:
+        async for piece in pieces:
+            ready, held = held, piece
+            if ready is not None:
+                yield ready, False
+        ready, held = held, None
+        if ready is not None:
+            yield ready, True
+    finally:
+        if isinstance(held, FileSlice):  # taken from the body, and never handed on
+            os.close(held.descriptor)
 
 
 async def _send_bytes(outside: socket.socket, piece: bytes, flags: int, stall: float) -> None:
@@ -196,7 +206,7 @@ def _cached(descriptor: int, at: int, count: int) -> bool:
 
 
 async def _writable(outside: socket.socket, stall: float) -> None:
-    """:raises ConnectionError: when the client reads nothing for `stall` seconds."""
+    """:raises ConnectionResetError: when the client reads nothing for `stall` seconds."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
     loop.add_writer(outside, _set, ready)
@@ -204,7 +214,7 @@ async def _writable(outside: socket.socket, stall: float) -> None:
         async with asyncio.timeout(stall):
             await ready
     except TimeoutError:
-        raise ConnectionError("the client stopped reading") from None
+        raise ConnectionResetError("the client stopped reading") from None
     finally:
         loop.remove_writer(outside)
 

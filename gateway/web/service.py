@@ -65,4 +65,18 @@ def base_url(request: web.Request, service: Service) -> str:
     """The public URL of the store that the request is for, without a slash at its end."""
     store = request.match_info.get("store")
     path = "/dicom-web" if store is None else f"/stores/{store}/dicom-web"
-    return (service.public_url or f"{request.scheme}://{request.host}") + path
+    return (service.public_url or f"{request.scheme}://{_host(request)}") + path
+
+
+def _host(request: web.Request) -> str:
+    """The host and port that the client used, as far as it says.
+
+    Python's dicomweb-client leaves the port out of Host. On loopback, where nobody but this process can be meant, it is put
+    back; elsewhere a Host without a port may be the name of a proxy on the usual one, and `server.public_url` decides.
+    """
+    host = request.host
+    socket = request.transport.get_extra_info("sockname") if request.transport is not None else None
+    return f"{host}:{socket[1]}" if host in _LOOPBACK and socket is not None else host
+
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})

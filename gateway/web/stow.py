@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from aiohttp import web
 
 from gateway import metrics
-from gateway.backends.base import Failed, Stored, StoreResult
+from gateway.backends.base import Failed, StoreResult
 from gateway.dicomweb.media import MULTIPART, MediaType, Offer, choose, parse_accept, parse_media_type
 from gateway.dicomweb.multipart import boundary_of
 from gateway.dicomweb.resources import parse_uid
@@ -133,11 +134,6 @@ async def _answer(request: web.Request, service: Service, result: StoreResult) -
 
 def _count(request: web.Request, result: StoreResult) -> None:
     context_of(request).instances += len(result.stored)
-    for stored in result.stored:
-        _outcome("stored", stored)
-    for failed in result.failed:
-        metrics.STORE_OUTCOMES.labels("failed", f"{failed.reason.value:04X}").inc()
-
-
-def _outcome(outcome: str, stored: Stored) -> None:
-    metrics.STORE_OUTCOMES.labels(outcome, f"{stored.warning.value:04X}" if stored.warning else "none").inc()
+    reasons = [("stored", stored.warning) for stored in result.stored]
+    for (outcome, reason), count in Counter(reasons + [("failed", failed.reason) for failed in result.failed]).items():
+        metrics.STORE_OUTCOMES.labels(outcome, "none" if reason is None else f"{reason:04X}").inc(count)

@@ -69,7 +69,7 @@ async def _retrieve(request: web.Request, service: Service, view: View, bulk: st
     status = 200
     if body.select is not None and body.length is not None:
         headers["Accept-Ranges"] = "bytes"
-        if wanted := await _range(request, body, body.length):
+        if request.method == "GET" and (wanted := await _range(request, body, body.length)):
             start, stop = wanted
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{body.length}"
             body, status = body.select(start, stop), 206

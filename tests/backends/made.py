@@ -1,8 +1,9 @@
-"""Small instances with chosen UIDs and attributes, and the uploads that a request would make of them."""
+"""Small instances with chosen UIDs and attributes, and short ways to store, search and read them."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
@@ -11,10 +12,12 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from gateway.backends.base import Body, FileSlice, Retrieve, Upload, View
+from gateway.backends.base import Backend, Body, FileSlice, Retrieve, StoreResult, Upload, View
+from gateway.dicom import dictionary
 from gateway.dicom.header import Instance, peek
 from gateway.dicomweb.media import Accept, parse_accept
-from gateway.dicomweb.resources import Resource
+from gateway.dicomweb.query import Query, parse_query
+from gateway.dicomweb.resources import Level, Resource
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 AS_STORED = parse_accept(['multipart/related; type="application/dicom"; transfer-syntax=*'])
@@ -22,9 +25,13 @@ SINGLE = parse_accept(["application/dicom; transfer-syntax=*"])
 JSON = parse_accept(["application/dicom+json"])
 FRAMES = parse_accept(['multipart/related; type="application/octet-stream"; transfer-syntax=*'])
 FRAME = parse_accept(["application/octet-stream; transfer-syntax=*"])
+FIRST = ("1.1", "1.1.1", "1.1.1.1")
+"""UIDs of what `dicom` makes without being told."""
 
 
-def dicom(study: str = "1.1", series: str = "1.1.1", sop: str = "1.1.1.1", *, syntax: str = ExplicitVRLittleEndian, **attributes: Any) -> bytes:
+def dicom(
+    study: str = "1.1", series: str = "1.1.1", sop: str = "1.1.1.1", *, syntax: str = ExplicitVRLittleEndian, **attributes: Any
+) -> bytes:
     """A whole Part 10 file of a 4 x 4 picture, 16 bits."""
     ds = Dataset()
     ds.SOPClassUID, ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = CT, sop, study, series
@@ -70,7 +77,15 @@ def study(name: str = "1.1", *, series: int = 2, instances: int = 2, **attribute
     ]
 
 
-def wants(view: View, accept: Accept, study: str, series: str | None = None, sop: str | None = None, frames: Sequence[int] = (), bulk: str | None = None) -> Retrieve:
+def wants(
+    view: View,
+    accept: Accept,
+    study: str,
+    series: str | None = None,
+    sop: str | None = None,
+    frames: Sequence[int] = (),
+    bulk: str | None = None,
+) -> Retrieve:
     return Retrieve(Resource(study, series, sop, tuple(frames)), view, accept, bulk)
 
 
@@ -89,3 +104,29 @@ async def read(body: Body) -> bytes:
     data = b"".join(collected)
     assert body.length in (None, len(data))
     return data
+
+
+async def content(backend: Backend, *uids: str, accept: Accept = SINGLE) -> bytes:
+    """An instance as stored."""
+    return await read(await backend.retrieve(wants(View.INSTANCES, accept, *(uids or FIRST))))
+
+
+async def store(backend: Backend, *files: bytes) -> StoreResult:
+    return await backend.store(uploads(files))
+
+
+def query(level: Level = "study", resource: Resource = Resource(), **params: str) -> Query:
+    """A search; an underscore in a name stands for the dot of a path."""
+    pairs = [(name.replace("_", "."), value) for name, value in params.items()]
+    return parse_query(level, resource, pairs, dictionary, max_limit=1000, default_limit=100)
+
+
+async def found(backend: Backend, level: Level, tag: str, resource: Resource = Resource(), **params: str) -> list[Any]:
+    """The first value of an attribute in each result."""
+    matches = await backend.search(query(level, resource, **params))
+    return [json.loads(result)[tag]["Value"][0] for result in matches.results]
+
+
+async def sops(backend: Backend, **params: str) -> list[str]:
+    """SOP Instance UIDs of all instances that match."""
+    return await found(backend, "instance", "00080018", **params)

@@ -8,17 +8,16 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
-from gateway.backends.base import Backend, StoreResult, Upload, View
+from gateway.backends.base import Backend, Upload, View
 from gateway.backends.local.store import LocalStore
 from gateway.backends.memory import MemoryBackend
 from gateway.backends.policy import OnDuplicate
-from gateway.dicom import dictionary
-from gateway.dicomweb.query import Query, parse_query
 from gateway.dicomweb.reasons import Reason, WarningReason
 from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import Gone, InstanceError, InvalidQuery, NotAcceptable, NotFound
-from tests.backends.made import AS_STORED, FRAME, FRAMES, JSON, SINGLE, dicom, read, study, uploads, wants
+from tests.backends.made import AS_STORED, FRAME, FRAMES, JSON, SINGLE, dicom, found, query, read, store, study, uploads, wants
 
 Make = Callable[..., Backend]
 
@@ -43,20 +42,6 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 @pytest.fixture
 def backend(make: Make) -> Backend:
     return make()
-
-
-async def store(backend: Backend, *files: bytes) -> StoreResult:
-    return await backend.store(uploads(files))
-
-
-def query(level: Level = "study", resource: Resource = Resource(), **params: str) -> Query:
-    pairs = [(name.replace("_", "."), value) for name, value in params.items()]
-    return parse_query(level, resource, pairs, dictionary, max_limit=1000, default_limit=100)
-
-
-async def found(backend: Backend, level: Level, tag: str, resource: Resource = Resource(), **params: str) -> list[str]:
-    matches = await backend.search(query(level, resource, **params))
-    return [json.loads(result)[tag]["Value"][0] for result in matches.results]
 
 
 # -- store
@@ -219,21 +204,31 @@ async def test_matching_of_studies(backend: Backend, params: dict[str, str], exp
     await store(
         backend,
         dicom("1.1", "1.1.1", "1.1.1.1", StudyTime="103015"),
-        dicom("1.2", "1.2.1", "1.2.1.1", PatientID="P2", PatientName="Roe^Rita", StudyDate="20240201", StudyTime="1130", AccessionNumber="A-2"),
-        dicom("1.3", "1.3.1", "1.3.1.1", Modality="MR", StudyDate="20240301", StudyID="S3", ReferringPhysicianName="Refer^R", PatientID="P3"),
+        dicom(
+            "1.2", "1.2.1", "1.2.1.1", PatientID="P2", PatientName="Roe^Rita", StudyDate="20240201", StudyTime="1130", AccessionNumber="A-2"
+        ),
+        dicom(
+            "1.3", "1.3.1", "1.3.1.1", Modality="MR", StudyDate="20240301", StudyID="S3", ReferringPhysicianName="Refer^R", PatientID="P3"
+        ),
     )
     assert await found(backend, "study", "0020000D", **params) == expected
 
 
 async def test_keys_of_series_and_instances_and_of_their_parents(backend: Backend) -> None:
-    from pydicom.dataset import Dataset
-
     request = Dataset()
     request.ScheduledProcedureStepID, request.RequestedProcedureID = "SPS7", "RP7"
     await store(
         backend,
         *study("1.1"),
-        dicom("1.2", "1.2.1", "1.2.1.1", Modality="MR", PatientID="P2", RequestAttributesSequence=[request], PerformedProcedureStepStartDate="20240205"),
+        dicom(
+            "1.2",
+            "1.2.1",
+            "1.2.1.1",
+            Modality="MR",
+            PatientID="P2",
+            RequestAttributesSequence=[request],
+            PerformedProcedureStepStartDate="20240205",
+        ),
     )
     assert await found(backend, "series", "0020000E", Modality="MR") == ["1.2.1"]
     assert await found(backend, "series", "0020000E", PatientID="P2") == ["1.2.1"]
@@ -350,7 +345,11 @@ async def test_deleted_resources_are_gone(backend: Backend, uids: tuple[str, ...
 
 
 async def test_a_deleted_series_leaves_a_right_study(backend: Backend) -> None:
-    await store(backend, dicom("1.1", "1.1.1", "1.1.1.1", StudyDescription="first"), dicom("1.1", "1.1.2", "1.1.2.1", Modality="MR", StudyDescription="second"))
+    await store(
+        backend,
+        dicom("1.1", "1.1.1", "1.1.1.1", StudyDescription="first"),
+        dicom("1.1", "1.1.2", "1.1.2.1", Modality="MR", StudyDescription="second"),
+    )
     await backend.delete(Resource("1.1", "1.1.1"))
     result = json.loads((await backend.search(query())).results[0])
     assert result["00080061"]["Value"] == ["MR"] and result["00201206"]["Value"] == [1]

@@ -22,6 +22,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +37,8 @@ LAYOUT = 1
 BLOCK_BITS = 10
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_BLOCK = re.compile(r"[0-9a-f]{6,}")
+_BLOB = re.compile(r"[0-9a-f]{9,}\.dcm")
 
 
 def storage_error(error: OSError, doing: str) -> OutOfStorage | StoreUnavailable:
@@ -58,6 +61,7 @@ class Files:
         self.durable = durable
         self._blobs = f"{self.root}/blobs"
         self._made: set[int] = set()
+        self._renamed: list[tuple[str, int]] = []
         self._count = 0
         self._create()
         self._incoming = self._lease()
@@ -67,13 +71,19 @@ class Files:
         os.makedirs(self.root / "incoming", exist_ok=True)
         marker = self.root / "store.json"
         if not marker.exists():
-            temporary = marker.with_suffix(f".{os.getpid()}")
-            temporary.write_bytes(orjson.dumps({"layout": LAYOUT}))
-            temporary.replace(marker)
-        layout = orjson.loads(marker.read_bytes()).get("layout")
+            self._mark(marker)
+        layout = _layout(marker)
         if layout != LAYOUT:
             raise StoreUnavailable(f"{marker} says layout {layout}, this version reads layout {LAYOUT}")
         self.sync_folder(str(self.root))
+
+    def _mark(self, marker: Path) -> None:
+        temporary = marker.with_suffix(f".{os.urandom(4).hex()}")
+        with temporary.open("wb") as file:
+            file.write(orjson.dumps({"layout": LAYOUT}))
+            file.flush()
+            self.sync_file(file.fileno())
+        temporary.replace(marker)
 
     def _lease(self) -> str:
         token = f"{os.getpid()}-{os.urandom(4).hex()}"
@@ -103,10 +113,13 @@ class Files:
         return f"{self._incoming}/{self._count:x}"
 
     def generations(self, *, first: int = 0) -> Iterator[int]:
-        """The generations that have a blob, ascending, from those that share a folder with `first` on."""
-        for block in sorted(os.listdir(self._blobs)):
+        """The generations that have a blob, ascending, from those that share a folder with `first` on.
+
+        What else lies there (``lost+found``, what a file manager leaves) is passed over.
+        """
+        for block in sorted(filter(_BLOCK.fullmatch, os.listdir(self._blobs))):
             if int(block, 16) >= first >> BLOCK_BITS:
-                yield from sorted(int(name.partition(".")[0], 16) for name in os.listdir(f"{self._blobs}/{block}"))
+                yield from sorted(int(name[:-4], 16) for name in os.listdir(f"{self._blobs}/{block}") if _BLOB.fullmatch(name))
 
     # -- the steps of a commit
 
@@ -123,23 +136,33 @@ class Files:
     def publish(self, moves: Iterable[tuple[str, int]]) -> None:
         """Renames received files to their generations and syncs the folders that they came to.
 
+        Until `keep` says that the index names them, `take_back` undoes it.
+
         :raises OSError: nothing is renamed then; the caller still owns the received files.
         """
-        done: list[tuple[str, int]] = []
         folders: set[str] = set()
         try:
             for source, generation in moves:
                 self._ensure_block(generation >> BLOCK_BITS)
                 target = self.path(generation)
                 os.rename(source, target)
-                done.append((source, generation))
+                self._renamed.append((source, generation))
                 folders.add(os.path.dirname(target))
             for folder in folders:
                 self.sync_folder(folder)
         except OSError:
-            for source, generation in done:
-                os.rename(self.path(generation), source)
+            self.take_back()
             raise
+
+    def take_back(self) -> None:
+        """Undoes `publish` after a commit that failed; the write lock must still be held, for the numbers are free again."""
+        while self._renamed:
+            source, generation = self._renamed.pop()
+            os.rename(self.path(generation), source)
+
+    def keep(self) -> None:
+        """What was published stays."""
+        self._renamed.clear()
 
     def _ensure_block(self, block: int) -> None:
         if block in self._made:
@@ -190,7 +213,11 @@ class Files:
                 continue
             try:
                 alive = os.open(f"{folder}/alive", os.O_RDWR)
-            except OSError:  # it is just going
+            except FileNotFoundError:  # it is just going, or died while it went
+                yield folder, False
+                continue
+            except OSError:  # no way to tell
+                yield folder, True
                 continue
             try:
                 fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -204,6 +231,15 @@ class Files:
         """What the file system still has for this process."""
         state = os.statvfs(self.root)
         return state.f_bavail * state.f_frsize
+
+
+def _layout(marker: Path) -> object:
+    """The version of the layout that a folder says it has, None when it does not say."""
+    try:
+        said = orjson.loads(marker.read_bytes())
+    except orjson.JSONDecodeError:
+        return None
+    return said.get("layout") if isinstance(said, dict) else None
 
 
 def discard(path: str) -> None:

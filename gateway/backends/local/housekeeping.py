@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from gateway.backends.local import schema, transactions
@@ -14,7 +15,8 @@ from gateway.backends.local.files import Files
 from gateway.backends.local.index import Readers
 from gateway.backends.local.tombstones import Tombstones
 from gateway.backends.local.transactions import Reread
-from gateway.backends.local.writer import Writer, transaction
+from gateway.backends.local.writer import GROUP, Writer, transaction
+from gateway.errors import GatewayError, StoreUnavailable
 
 GRACE_SECONDS = 60.0
 """How long a deleted blob stays: a study that is being sent opens its files as it gets to them."""
@@ -26,8 +28,15 @@ COLLECT_AT_ONCE = 1000
 """Blobs that one round unlinks, so that a large delete does not keep the disk busy for minutes."""
 
 
-def repair(files: Files, tombstones: Tombstones, connect: Callable[[], sqlite3.Connection], reread: Reread) -> None:
+MOST_UNCOMMITTED = 2 * GROUP
+"""Blobs that a crash can leave renamed but not committed: those of one transaction."""
+
+
+def repair(files: Files, connect: Callable[[], sqlite3.Connection], finish: Callable[[sqlite3.Connection], None]) -> None:
     """Brings a folder into order before it is used: finishes what a crash cut off, forgets what was never acknowledged.
+
+    :param finish: `finish_deletes` of this folder.
+    :raises StoreUnavailable: when the index cannot be the one that belongs to the blobs: sweeping by it would destroy them.
 
     1. The index gets its tables, or the changes of a newer schema.
     2. Files that dead processes were receiving go.
@@ -38,14 +47,18 @@ def repair(files: Files, tombstones: Tombstones, connect: Callable[[], sqlite3.C
     with files.write_lock():
         db = connect()
         try:
+            if not schema.version(db) and any(files.generations()):
+                raise StoreUnavailable("the index is gone, its instances are not; run `dicomweb-gateway rebuild-index`")
             schema.migrate(db)
-            transaction(db, partial(_finish_deletes, tombstones=tombstones, reread=reread))
+            transaction(db, finish)
             _sweep_uncommitted(files, db)
         finally:
             db.close()
 
 
-def _finish_deletes(db: sqlite3.Connection, tombstones: Tombstones, reread: Reread) -> None:
+def finish_deletes(db: sqlite3.Connection, tombstones: Tombstones, reread: Reread) -> None:
+    """Does the deletes that are in the tombstones but not in the index. Every transaction begins so: a delete whose commit
+    failed must not come back later, and take an instance that was stored again in the meantime."""
     applied: int = db.execute("SELECT value FROM meta WHERE key = 'tombstone_bytes'").fetchone()[0]
     for tombstone, offset in tombstones.since(applied):
         transactions.delete(db, tombstone, reread, offset)
@@ -54,23 +67,29 @@ def _finish_deletes(db: sqlite3.Connection, tombstones: Tombstones, reread: Rere
 def _sweep_uncommitted(files: Files, db: sqlite3.Connection) -> None:
     """The write lock is held, so no living process is between rename and commit."""
     following: int = db.execute("SELECT value FROM meta WHERE key = 'next_generation'").fetchone()[0]
-    for generation in files.generations(first=following):
-        if generation >= following:
-            files.remove(generation)
+    uncommitted = [generation for generation in files.generations(first=following) if generation >= following]
+    if len(uncommitted) > MOST_UNCOMMITTED:
+        raise StoreUnavailable("the index is older than the instances beside it; run `dicomweb-gateway rebuild-index`")
+    for generation in uncommitted:
+        files.remove(generation)
 
 
 async def collect(files: Files, writer: Writer, pool: ThreadPoolExecutor, readers: Readers, room: Callable[[], bool]) -> None:
     """Unlinks garbage until it is cancelled; without grace while the disk is full."""
-    loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(COLLECT_SECONDS)
-        if writer.broken is not None:
-            continue
-        grace = GRACE_SECONDS if await loop.run_in_executor(pool, room) else 0
-        old = await loop.run_in_executor(pool, readers.read, partial(_garbage, before=time.time() - grace))
-        if old:
-            await loop.run_in_executor(pool, _unlink, files, old)
-            await writer.run(partial(_forget, generations=old))
+        if writer.broken is None:
+            with suppress(GatewayError, OSError, sqlite3.Error):  # the next round tries again
+                await _collect_once(files, writer, pool, readers, room)
+
+
+async def _collect_once(files: Files, writer: Writer, pool: ThreadPoolExecutor, readers: Readers, room: Callable[[], bool]) -> None:
+    loop = asyncio.get_running_loop()
+    grace = GRACE_SECONDS if await loop.run_in_executor(pool, room) else 0
+    old = await loop.run_in_executor(pool, readers.read, partial(_garbage, before=time.time() - grace))
+    if old:
+        await loop.run_in_executor(pool, _unlink, files, old)
+        await writer.run(partial(_forget, generations=old))
 
 
 def _garbage(db: sqlite3.Connection, before: float) -> list[int]:

@@ -36,11 +36,16 @@ def describe(walk: Walk, descriptor: int) -> tuple[IndexAttributes, Pixels | Non
     return attributes, Pixels(found.tag, found.header, found.end, table)
 
 
-def reread(files: Files, limits: Limits, generation: int) -> IndexAttributes:
-    """The index attributes of a stored instance."""
-    descriptor = os.open(files.path(generation), os.O_RDONLY)
+def reread(files: Files, limits: Limits, generation: int) -> IndexAttributes | None:
+    """The index attributes of a stored instance, None when its file cannot be read."""
+    try:
+        descriptor = os.open(files.path(generation), os.O_RDONLY)
+    except OSError:
+        return None
     try:
         return describe(walked(descriptor, limits), descriptor)[0]
+    except (InstanceError, OSError):
+        return None
     finally:
         os.close(descriptor)
 

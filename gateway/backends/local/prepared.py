@@ -22,6 +22,8 @@ class Outcome(Enum):
     """Other bytes were here already and were kept, as the setting says."""
     REJECTED = "rejected"
     """Other bytes were here already, and the setting forbids two versions."""
+    NO_ROOM = "no room"
+    """The disk was full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,16 @@ class Prepared:
 def column(attributes: dict[str, Any], key: str) -> str | None:
     """The values of an attribute as the index matches them, None when there are none.
 
-    PN groups are joined by ``=`` and values by a backslash; a time is filled up to HHMMSS.FFFFFF, so that text order is time order.
+    PN groups are joined by ``=`` and values by a backslash; a time is filled up to HHMMSS.FFFFFF, so that text order is time order,
+    and a name is in lower case, since names are matched without regard to it (PS3.4 C.2.2.2.1).
     """
     attribute = attributes.get(key)
     if attribute is None or not (values := attribute.get("Value")):
         return None
     if attribute["vr"] == "TM":
         values = [padded_time(value or "") for value in values]
-    return "\\".join(map(_one, values))
+    text = "\\".join(map(_one, values))
+    return text.lower() if attribute["vr"] == "PN" else text
 
 
 def _one(value: Any) -> str:

@@ -45,10 +45,13 @@ _WANTED = INDEX_TAGS | TABLE_TAGS
 class _Incoming:
     """One file being received. Its methods block and are called from worker threads, one at a time."""
 
-    def __init__(self, files: Files, upload: Upload, limits: Limits, refuse: Callable[[OSError], GatewayError]) -> None:
+    def __init__(
+        self, files: Files, upload: Upload, limits: Limits, room: Callable[[], bool], refuse: Callable[[OSError], GatewayError]
+    ) -> None:
         self.path = files.incoming()
         self._files = files
         self._upload = upload
+        self._room = room
         self._refuse = refuse
         self._descriptor: int | None = None
         self._walk = Walk(wanted=_WANTED, limits=limits)
@@ -60,6 +63,8 @@ class _Incoming:
         for piece in pieces:
             self._walk.feed(piece)
             self._hash.update(piece)
+        if self._descriptor is None and not self._room():
+            raise OutOfStorage("too little free disk space (stores.NAME.min_free_bytes)")
         try:
             if self._descriptor is None:
                 self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
@@ -148,9 +153,7 @@ class Receiver:
 
     async def _one(self, upload: Upload) -> asyncio.Future[Prepared]:
         """Reads one upload to its end; what is returned is done when the file is whole and synced."""
-        if not self._room():
-            raise OutOfStorage("too little free disk space (stores.NAME.min_free_bytes)")
-        file = _Incoming(self._files, upload, self._limits, self._refuse)
+        file = _Incoming(self._files, upload, self._limits, self._room, self._refuse)
         writing: asyncio.Future[None] | None = None
         pieces: list[bytes] = []
         size = 0

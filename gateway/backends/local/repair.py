@@ -24,6 +24,7 @@ from gateway.backends.local.writer import transaction
 from gateway.backends.policy import OnDuplicate
 from gateway.dicom.elements import Limits
 from gateway.dicom.header import Instance, peek
+from gateway.dicomweb.resources import Resource
 from gateway.errors import InstanceError, StoreUnavailable
 
 Progress = Callable[[int, int], None]
@@ -77,7 +78,9 @@ def fsck(root: Path, progress: Progress = _quiet) -> Fsck:
     files = Files(root)
     db = schema.connect(files.root / "index.sqlite", read_only=True)
     try:
-        problems = [Problem(0, "", "index", text) for (text,) in db.execute("PRAGMA quick_check") if text != "ok"]
+        if broken := _index_problems(db):
+            return Fsck(0, broken)
+        problems: list[Problem] = []
         rows = db.execute("SELECT generation, uid, size, checksum FROM instance ORDER BY generation").fetchall()
         for number, (generation, uid, size, checksum) in enumerate(rows, 1):
             if (problem := _compare(files, generation, size, checksum)) is not None and _still_there(db, generation):
@@ -88,6 +91,16 @@ def fsck(root: Path, progress: Progress = _quiet) -> Fsck:
     finally:
         db.close()
         files.close()
+
+
+def _index_problems(db: sqlite3.Connection) -> tuple[Problem, ...]:
+    """What is wrong with the database itself; the rest can only be looked at when nothing is."""
+    try:
+        if not schema.version(db):
+            return (Problem(0, "", "index", "the index is gone; rebuild-index makes it anew"),)
+        return tuple(Problem(0, "", "index", text) for (text,) in db.execute("PRAGMA quick_check") if text != "ok")
+    except sqlite3.DatabaseError as error:
+        return (Problem(0, "", "index", f"cannot be read: {error}"),)
 
 
 def _compare(files: Files, generation: int, size: int, checksum: bytes) -> tuple[str, str] | None:
@@ -161,10 +174,11 @@ def _rebuild(files: Files, progress: Progress, limits: Limits) -> Rebuilt:
     try:
         schema.migrate(db)
         buried = _buried(db, Tombstones(files.root))
-        generations = [generation for generation in files.generations() if generation not in buried]
+        listed = set(buried.values())
+        generations = [generation for generation in files.generations() if generation not in listed]
         for start in range(0, len(generations), GROUP):
             some = generations[start : start + GROUP]
-            transaction(db, partial(_take_in, files=files, generations=some, limits=limits, refused=refused))
+            transaction(db, partial(_take_in, files=files, generations=some, limits=limits, buried=buried, refused=refused))
             progress(start + len(some), len(generations))
         transaction(db, partial(_finish, generations=generations, buried=buried))
         count: int = db.execute("SELECT count(*) FROM instance").fetchone()[0]
@@ -174,31 +188,48 @@ def _rebuild(files: Files, progress: Progress, limits: Limits) -> Rebuilt:
     return Rebuilt(count, tuple(refused))
 
 
-def _buried(db: sqlite3.Connection, tombstones: Tombstones) -> set[int]:
-    """Takes the tombstones in; returns the generations that they list."""
-    buried: set[int] = set()
+Buried = dict[tuple[str, str, str], int]
+"""Instances that were deleted, and the generation that each had then. Those before it were replaced: they are gone too, but
+their files may lie there still."""
+
+
+def _buried(db: sqlite3.Connection, tombstones: Tombstones) -> Buried:
+    """Takes the tombstones in."""
+    buried: Buried = {}
     offset = 0
     db.execute("BEGIN")
     for tombstone, end in tombstones.since():
         offset = end
-        buried.update(generation for _, _, generation in tombstone.instances)
+        for series, sop, generation in tombstone.instances:
+            buried[tombstone.study, series, sop] = generation
         transactions.bury(db, tombstone)
     db.execute("UPDATE meta SET value = ? WHERE key = 'tombstone_bytes'", (offset,))
     db.execute("COMMIT")
     return buried
 
 
-def _take_in(db: sqlite3.Connection, files: Files, generations: list[int], limits: Limits, refused: list[tuple[str, str]]) -> None:
+def _take_in(
+    db: sqlite3.Connection, files: Files, generations: list[int], limits: Limits, buried: Buried, refused: list[tuple[str, str]]
+) -> None:
     for generation in generations:
         try:
             prepared = _examine(files.path(generation), limits)
         except (InstanceError, OSError) as error:
             refused.append((os.path.basename(files.path(generation)), str(error)))
             continue
+        named = prepared.instance
+        if generation < buried.get((named.study, named.series, named.sop), 0):
+            _discard(db, generation)
+            continue
         db.execute("UPDATE meta SET value = ? WHERE key = 'next_generation'", (generation,))
         outcome = transactions.store(db, [prepared], OnDuplicate.REPLACE, _stay, partial(reread, files, limits))
         if outcome == [Outcome.IDENTICAL]:
-            db.execute("INSERT OR IGNORE INTO garbage VALUES (?, 0)", (generation,))
+            _discard(db, generation)
+
+
+def _discard(db: sqlite3.Connection, generation: int) -> None:
+    """The next server that runs unlinks the blob."""
+    db.execute("INSERT OR IGNORE INTO garbage VALUES (?, 0)", (generation,))
 
 
 def _stay(moves: list[tuple[str, int]]) -> None:
@@ -229,25 +260,34 @@ def _identity(descriptor: int) -> Instance:
         length *= 4
 
 
-def _finish(db: sqlite3.Connection, generations: list[int], buried: set[int]) -> None:
-    """No number is ever handed out twice; what the tombstones list is unlinked by the next server."""
-    following = max([*generations, *buried], default=0) + 1
+def _finish(db: sqlite3.Connection, generations: list[int], buried: Buried) -> None:
+    """No number is ever handed out twice; series and studies that went with their last instance were deleted too."""
+    following = max([*generations, *buried.values()], default=0) + 1
     db.execute("UPDATE meta SET value = ? WHERE key = 'next_generation'", (following,))
-    db.executemany("INSERT OR IGNORE INTO garbage VALUES (?, 0)", [(generation,) for generation in buried])
+    for generation in buried.values():
+        _discard(db, generation)
+    for above in {above for study, series, _ in buried for above in (Resource(study), Resource(study, series))}:
+        if transactions.find(db, above) is None:
+            transactions.remember_delete(db, above)
 
 
 def _exchange(files: Files, fresh: Path) -> None:
+    """The database goes before its log: whoever dies in between leaves no index, which is noticed, rather than an old one."""
     current = files.root / "index.sqlite"
     aside = files.root / "index.sqlite.old"
     _remove(aside)
-    for suffix in ("-wal", "-shm"):
-        current.with_name(current.name + suffix).unlink(missing_ok=True)
-    if current.exists():
-        current.replace(aside)
+    for old, kept in zip(_parts(current), _parts(aside), strict=True):
+        if old.exists():
+            old.replace(kept)
     fresh.replace(current)
     files.sync_folder(str(files.root))
 
 
 def _remove(database: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        database.with_name(database.name + suffix).unlink(missing_ok=True)
+    for part in _parts(database):
+        part.unlink(missing_ok=True)
+
+
+def _parts(database: Path) -> list[Path]:
+    """The files of an SQLite database, that which counts first."""
+    return [database.with_name(database.name + suffix) for suffix in ("", "-wal", "-shm")]

@@ -20,7 +20,7 @@ from gateway.backends.local.files import Files
 from gateway.backends.local.index import Readers, Row, frame_table, instances, keep_metadata, kept_metadata
 from gateway.backends.local.inspect import modelled
 from gateway.backends.local.writer import Writer
-from gateway.backends.representations import Blob
+from gateway.backends.representations import Blob, opened
 from gateway.backends.representations import instances as instances_body
 from gateway.backends.views import bulk_body, frames_body, metadata_body, metadata_offer
 from gateway.dicom.elements import Limits
@@ -54,6 +54,12 @@ class _File:
         return FileSlice(os.open(self.path, os.O_RDONLY), offset, length)
 
 
+def _close(body: Body) -> None:
+    """Gives back what a body opened before anybody took a piece of it."""
+    if body.close is not None:
+        body.close()
+
+
 class Retriever:
     """:param default: the transfer syntax for callers who name none, ``*`` for as stored."""
 
@@ -72,7 +78,7 @@ class Retriever:
             metadata_offer(retrieve.accept)
             rows = await self._run(partial(self._readers.read, partial(instances, resource=retrieve.resource)))
             return metadata_body(retrieve.accept, self._metadata(rows), len(rows))
-        return await self._run(partial(self._body, retrieve))
+        return await opened(self._run, partial(self._body, retrieve), _close)
 
     def _run(self, work: Callable[[], T]) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._pool, work)

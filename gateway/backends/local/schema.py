@@ -79,14 +79,20 @@ def connect(path: Path | str, *, durable: bool = True, read_only: bool = False) 
     return connection
 
 
+def version(connection: sqlite3.Connection) -> int:
+    """The version of a database's schema, 0 for an empty one."""
+    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return found
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Brings a database to the current version; the caller holds the write lock.
 
     :raises StoreUnavailable: when a newer version of the gateway wrote it.
     """
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > VERSION:
-        raise StoreUnavailable(f"the index has version {version}, this gateway knows {VERSION}; start the newer gateway again")
-    while version < VERSION:
-        connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[version]}PRAGMA user_version = {version + 1};COMMIT;")
-        version += 1
+    found = version(connection)
+    if found > VERSION:
+        raise StoreUnavailable(f"the index has version {found}, this gateway knows {VERSION}; start the newer gateway again")
+    while found < VERSION:
+        connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[found]}PRAGMA user_version = {found + 1};COMMIT;")
+        found += 1

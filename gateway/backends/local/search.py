@@ -112,7 +112,7 @@ def _condition(item: Filter) -> Iterator[tuple[str, list[str]]]:
         return
     if item.path == _MODALITIES_IN_STUDY:
         sql, values = _compare("m.modality", item)
-        yield f"EXISTS (SELECT 1 FROM series m WHERE m.study = s.id AND {sql})", values
+        yield f"EXISTS (SELECT 1 FROM series m WHERE m.study = s.id AND {sql})", values  # noqa: S608 - built of constants only
         return
     column = _COLUMN[item.path]
     yield _compare_many(column, item) if item.path in _MANY else _compare(column, item)
@@ -120,16 +120,14 @@ def _condition(item: Filter) -> Iterator[tuple[str, list[str]]]:
 
 def _compare(column: str, item: Filter) -> tuple[str, list[str]]:
     match item.match:
-        case Exact(value) if item.vr == "PN":
-            return f"({column} = ? COLLATE NOCASE OR {column} LIKE ? ESCAPE '\\')", [value, _like(value) + "=%"]
+        case Exact() | Wildcard() | AnyOf() if item.vr == "PN":
+            return _compare_names(column, item.match)
         case Exact(value) if item.vr in _NUMBERS:
             return f"CAST({column} AS REAL) = CAST(? AS REAL)", [value]
         case Exact(value):
             return f"{column} = ?", [value]
-        case Wildcard(pattern) if item.vr == "PN":
-            return f"{column} LIKE ? ESCAPE '\\'", [_like(pattern).replace("*", "%").replace("?", "_")]
         case Wildcard(pattern):
-            return f"{column} GLOB ?", [pattern.replace("[", "[[]")]
+            return f"{column} GLOB ?", [_glob(pattern)]
         case AnyOf(values):
             return f"{column} IN ({','.join('?' * len(values))})", list(values)
         case Range(low, high):
@@ -139,12 +137,25 @@ def _compare(column: str, item: Filter) -> tuple[str, list[str]]:
             return "1", []
 
 
+def _compare_names(column: str, match: Exact | Wildcard | AnyOf) -> tuple[str, list[str]]:
+    """The whole name or its first group (PS3.5 6.2.1.2); the column is in lower case already."""
+    match match:
+        case Wildcard(pattern):
+            wanted = _glob(pattern.lower())
+            return f"({column} GLOB ? OR {column} GLOB ?)", [wanted, wanted + "=*"]
+        case AnyOf(values):
+            found = [_compare_names(column, Exact(value)) for value in values]
+            return "(" + " OR ".join(sql for sql, _ in found) + ")", [value for _, values in found for value in values]
+        case Exact(value):
+            return f"({column} = ? OR {column} GLOB ?)", [value.lower(), _literal(value.lower()) + "=*"]
+
+
 def _compare_many(column: str, item: Filter) -> tuple[str, list[str]]:
     """Matches when one of the values does; such columns are short and few, and need no index."""
     column = f"'\\' || {column} || '\\'"
     match item.match:
         case Wildcard(pattern):
-            return f"{column} GLOB ?", ["*\\" + pattern.replace("[", "[[]") + "\\*"]
+            return f"{column} GLOB ?", ["*\\" + _glob(pattern) + "\\*"]
         case AnyOf(values):
             return "(" + " OR ".join([f"instr({column}, ?)"] * len(values)) + ")", [f"\\{value}\\" for value in values]
         case Exact(value):
@@ -153,10 +164,13 @@ def _compare_many(column: str, item: Filter) -> tuple[str, list[str]]:
             raise InvalidQuery("a list of identifiers is matched by value or wildcard")
 
 
-def _like(text: str) -> str:
-    for special in "\\%_":
-        text = text.replace(special, "\\" + special)
-    return text
+def _glob(pattern: str) -> str:
+    """A pattern of PS3.4, which knows no sets of characters, as SQLite's."""
+    return pattern.replace("[", "[[]")
+
+
+def _literal(text: str) -> str:
+    return "".join(f"[{one}]" if one in "*?[" else one for one in text)
 
 
 # -- results

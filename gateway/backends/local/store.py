@@ -47,7 +47,13 @@ WRITE_THREADS = 8
 SPACE_CHECK_SECONDS = 1.0
 """How long a look at the free disk space holds."""
 
-_DUPLICATE = "an instance with the same UIDs and other content is stored already; the store is set to reject duplicates"
+_REFUSALS = {
+    Outcome.REJECTED: (
+        Reason.PROCESSING_FAILURE,
+        "an instance with the same UIDs and other content is stored already; the store is set to reject duplicates",
+    ),
+    Outcome.NO_ROOM: (Reason.OUT_OF_RESOURCES, "the store's disk is full"),
+}
 
 
 class LocalStore:
@@ -81,11 +87,16 @@ class LocalStore:
         self._tombstones = Tombstones(self._files.root)
         connect = partial(schema.connect, self._files.root / "index.sqlite", durable=durable)
         self._reread = partial(reread, self._files, self._limits)
-        housekeeping.repair(self._files, self._tombstones, connect, self._reread)
+        finish_deletes = partial(housekeeping.finish_deletes, tombstones=self._tombstones, reread=self._reread)
+        try:
+            housekeeping.repair(self._files, connect, finish_deletes)
+        except BaseException:
+            self._files.close()
+            raise
         self._readers = Readers(partial(connect, read_only=True))
         self._reads = ThreadPoolExecutor(READ_THREADS, "store-read")
         self._writes = ThreadPoolExecutor(WRITE_THREADS, "store-write")
-        self._writer = Writer(self._files, connect, on_duplicate, self._reread)
+        self._writer = Writer(self._files, connect, on_duplicate, self._reread, finish_deletes)
         self._retriever = Retriever(self._files, self._readers, self._reads, self._writer, self._limits, default_transfer_syntax)
         self._garbage: asyncio.Task[None] | None = None
 
@@ -108,9 +119,6 @@ class LocalStore:
         commit = asyncio.ensure_future(self._writer.commit(receiver.prepared))
         try:
             outcomes = await asyncio.shield(commit)
-        except OutOfStorage as error:
-            await receiver.abandon()
-            return [], [_failure(one, Reason.OUT_OF_RESOURCES, error.message) for one in receiver.prepared]
         except asyncio.CancelledError:
             await asyncio.wait([commit])
             await receiver.abandon()  # what was committed has been renamed away already
@@ -159,8 +167,8 @@ class LocalStore:
         await self._writer.aclose()
         await asyncio.to_thread(self._reads.shutdown)
         await asyncio.to_thread(self._writes.shutdown)
-        self._readers.close()
-        self._files.close()
+        await asyncio.to_thread(self._readers.close)  # the last connection to go writes SQLite's log back, and syncs
+        await asyncio.to_thread(self._files.close)
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reads, self._readers.read, work)
@@ -184,11 +192,10 @@ def _failure(one: Prepared, reason: Reason, detail: str) -> Failed:
 
 
 def _results(prepared: list[Prepared], outcomes: list[Outcome]) -> tuple[list[Stored], list[Failed]]:
+    pairs = list(zip(prepared, outcomes, strict=True))
     stored = [
         Stored(one.instance, WarningReason.COERCED if outcome is Outcome.SKIPPED else None)
-        for one, outcome in zip(prepared, outcomes, strict=True)
-        if outcome is not Outcome.REJECTED
+        for one, outcome in pairs
+        if outcome not in _REFUSALS
     ]
-    pairs = zip(prepared, outcomes, strict=True)
-    rejected = [_failure(one, Reason.PROCESSING_FAILURE, _DUPLICATE) for one, outcome in pairs if outcome is Outcome.REJECTED]
-    return stored, rejected
+    return stored, [_failure(one, *_REFUSALS[outcome]) for one, outcome in pairs if outcome in _REFUSALS]

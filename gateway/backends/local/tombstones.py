@@ -42,13 +42,39 @@ class Tombstones:
         line = orjson.dumps(asdict(tombstone), option=orjson.OPT_APPEND_NEWLINE)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            if (size := os.fstat(descriptor).st_size) and not self._ends_line(size):
-                line = b"\n" + line  # what a crash cut off was never acknowledged; it must not swallow this line
-            os.write(descriptor, line)
+            size = os.fstat(descriptor).st_size
+            if size and not self._ends_line(size):
+                # What a crash cut off was never acknowledged. It must not swallow this line, nor become a whole one by it.
+                line = b"#\n" + line
+            self._write(descriptor, line, size)
             os.fsync(descriptor)
-            return os.fstat(descriptor).st_size
+            if not size:
+                self._sync_name()
+            return size + len(line)
         finally:
             os.close(descriptor)
+
+    def _write(self, descriptor: int, line: bytes, size: int) -> None:
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        except OSError:
+            os.ftruncate(descriptor, size)
+            raise
+
+    def _sync_name(self) -> None:
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _size(self) -> int:
+        try:
+            return os.stat(self._path).st_size
+        except FileNotFoundError:
+            return 0
 
     def _ends_line(self, size: int) -> bool:
         with self._path.open("rb") as file:
@@ -57,7 +83,7 @@ class Tombstones:
 
     def since(self, offset: int = 0) -> Iterator[tuple[Tombstone, int]]:
         """The whole lines behind `offset`, each with the offset after it."""
-        if not self._path.exists():
+        if self._size() <= offset:
             return
         with self._path.open("rb") as file:
             file.seek(offset)

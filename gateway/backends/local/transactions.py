@@ -21,8 +21,9 @@ from gateway.dicomweb.resources import Resource
 Publish = Callable[[list[tuple[str, int]]], None]
 """Moves received files to their generations, durably."""
 
-Reread = Callable[[int], IndexAttributes]
-"""Reads the index attributes of a stored generation from its blob."""
+Reread = Callable[[int], IndexAttributes | None]
+"""Reads the index attributes of a stored generation from its blob; None when it cannot be read. What is known then stays:
+one damaged file must not stand in the way of a delete."""
 
 _INSERT_STUDY = """INSERT INTO study (uid, source, attributes, date, time, accession, referring, patient_name, patient_id, birth_date,
     sex, study_id, description) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"""
@@ -202,8 +203,8 @@ def _settle_series(db: sqlite3.Connection, study: str, uid: str, reread: Reread)
         remember_delete(db, Resource(study, uid))
         return
     db.execute("UPDATE series SET instance_count = ? WHERE id = ?", (left, row[0]))
-    if first != row[1]:
-        refresh_series(db, row[0], first, reread(first))
+    if first != row[1] and (attributes := reread(first)) is not None:
+        refresh_series(db, row[0], first, attributes)
 
 
 def _settle_study(db: sqlite3.Connection, uid: str, reread: Reread) -> None:
@@ -219,8 +220,8 @@ def _settle_study(db: sqlite3.Connection, uid: str, reread: Reread) -> None:
     first = db.execute("SELECT min(i.generation) FROM instance i JOIN series e ON e.id = i.series WHERE e.study = ?", (row[0],)).fetchone()[
         0
     ]
-    if first != row[1]:
-        refresh_study(db, row[0], first, reread(first))
+    if first != row[1] and (attributes := reread(first)) is not None:
+        refresh_study(db, row[0], first, attributes)
 
 
 def refresh_study(db: sqlite3.Connection, study: int, source: int, attributes: IndexAttributes) -> None:

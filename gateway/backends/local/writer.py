@@ -9,7 +9,7 @@ A commit, in this order (200 means durable):
 3. duplicates are decided, rows inserted, files renamed to their generations, folders synced;
 4. COMMIT (SQLite syncs its log), then the lock is given back and the callers answer.
 
-Dying before 4 leaves renamed files without rows; their numbers are handed out again, or `repair` sweeps them.
+A commit that fails renames its files back. Dying before 4 leaves renamed files without rows; `repair` sweeps them.
 A failed sync is never tried again: the kernel may have dropped the pages that it could not write. The writer refuses work
 from then on, and reads go on.
 """
@@ -32,7 +32,7 @@ from gateway.backends.local.files import Files, storage_error
 from gateway.backends.local.prepared import Outcome, Prepared
 from gateway.backends.local.transactions import Reread
 from gateway.backends.policy import OnDuplicate
-from gateway.errors import GatewayError, OutOfStorage, StoreUnavailable
+from gateway.errors import Busy, GatewayError, OutOfStorage, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -56,12 +56,22 @@ class _Job:
 class Writer:
     """:param connect: opens the connection that only this thread uses.
     :param reread: the index attributes of a stored generation, for a study whose first instance goes.
+    :param first: what every transaction begins with.
     """
 
-    def __init__(self, files: Files, connect: Callable[[], sqlite3.Connection], policy: OnDuplicate, reread: Reread) -> None:
+    def __init__(
+        self,
+        files: Files,
+        connect: Callable[[], sqlite3.Connection],
+        policy: OnDuplicate,
+        reread: Reread,
+        first: Callable[[sqlite3.Connection], None],
+    ) -> None:
         self._files = files
         self._policy = policy
         self._reread = reread
+        self._first = first
+        self._closed = False
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._db = connect()
         self.broken: str | None = None
@@ -72,11 +82,15 @@ class Writer:
     async def commit(self, prepared: Sequence[Prepared]) -> list[Outcome]:
         """Makes received instances durable and visible, together with those of other requests.
 
-        :raises OutOfStorage: the disk is full; :raises StoreUnavailable: the store takes no writes. Nothing is visible then.
+        :raises StoreUnavailable: the store takes no writes. :raises Busy: it will again in a moment.
         """
         outcomes: list[Outcome] = []
         for start in range(0, len(prepared), GROUP):
-            outcomes += await self._submit(prepared[start : start + GROUP], None)
+            some = prepared[start : start + GROUP]
+            try:
+                outcomes += await self._submit(some, None)
+            except OutOfStorage:
+                outcomes += [Outcome.NO_ROOM] * len(some)
         return outcomes
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -90,6 +104,8 @@ class Writer:
             self._jobs.put(_Job(None, work, lambda result, error: None))
 
     def _submit(self, prepared: Sequence[Prepared] | None, work: Callable[[sqlite3.Connection], Any] | None) -> asyncio.Future[Any]:
+        if self._closed:
+            raise StoreUnavailable("the store is closing")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._jobs.put(_Job(prepared, work, partial(_tell, loop, future)))
@@ -97,6 +113,7 @@ class Writer:
 
     async def aclose(self) -> None:
         """Ends after what was handed over before."""
+        self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -173,13 +190,30 @@ class Writer:
             raise StoreUnavailable(self.broken)
         try:
             with self._files.write_lock():
-                return transaction(self._db, work)
+                return self._locked(work)
         except OSError as error:
             raise self._note(storage_error(error, "writing to the store")) from error
-        except sqlite3.OperationalError as error:
-            raise self._note(_index_error(error)) from error
+        except sqlite3.DatabaseError as error:
+            if (ours := _index_error(error)) is None:
+                raise
+            raise self._note(ours) from error
 
-    def _note(self, error: OutOfStorage | StoreUnavailable) -> GatewayError:
+    def _locked(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def whole(db: sqlite3.Connection) -> T:
+            self._first(db)
+            return work(db)
+
+        try:
+            result = transaction(self._db, whole)
+        except Exception as error:
+            if _certain(error):
+                self._files.take_back()
+            self._files.keep()
+            raise
+        self._files.keep()
+        return result
+
+    def _note(self, error: GatewayError) -> GatewayError:
         if isinstance(error, StoreUnavailable):
             self.broken = f"the store takes no writes since {error.message}; check the disk, run `dicomweb-gateway fsck`, then restart"
         return error
@@ -189,10 +223,22 @@ class Writer:
         return self._note(storage_error(error, "writing a received file"))
 
 
-def _index_error(error: sqlite3.OperationalError) -> OutOfStorage | StoreUnavailable:
-    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+def _certain(error: Exception) -> bool:
+    """Whether a failed transaction surely left nothing. After a failed write or sync its rows may come back, with the blobs."""
+    ours = _index_error(error) if isinstance(error, sqlite3.DatabaseError) else None
+    return not isinstance(ours, StoreUnavailable)
+
+
+def _index_error(error: sqlite3.DatabaseError) -> GatewayError | None:
+    """The error of ours, None for one that only concerns the statement."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # Python's own complaints have none
+    if code == sqlite3.SQLITE_FULL:
         return OutOfStorage("the store's disk is full; free space, or give the store another folder")
-    return StoreUnavailable(f"the index failed: {error.sqlite_errorname}")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Busy("another program keeps the index locked")
+    if isinstance(error, sqlite3.OperationalError) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreUnavailable(f"the index failed: {getattr(error, 'sqlite_errorname', 'unknown error')}")
+    return None
 
 
 def transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
