@@ -91,9 +91,9 @@ class Connection(web.RequestHandler):
         self._begun = self._working = True
         self._header_since = None
 
-    def fresh(self, now: float) -> bool:
-        """Whether it was just let in and its first request is still on the way."""
-        return not self._begun and now - self._born < FRESH
+    def owes(self, now: float) -> bool:
+        """Whether an answer is being made, a header is half here, or it was just let in and its first request is on the way."""
+        return self._working or self._header_since is not None or (not self._begun and now - self._born < FRESH)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -138,7 +138,7 @@ class Connection(web.RequestHandler):
         return response
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """What is no HTTP, and who leaves early, is the client's fault and no error of ours; the line of the request tells of the latter."""
+        """What is no HTTP is the fault of clients, and that they leave is said by the line of their request."""
         error = kw.get("exc_info")
         if isinstance(error, HttpProcessingError):
             log.info("request could not be parsed", error=type(error).__name__)
@@ -178,10 +178,10 @@ class Connections:
         """Whether one more connection would be too many."""
         return len(self.manager.connections) >= self._bounds.most
 
-    def expecting(self) -> bool:
-        """Whether some connection was just let in and has not sent its first request yet."""
+    def owe(self) -> bool:
+        """Whether some connection has a request that was not answered to its end."""
         now = self._loop.time()
-        return any(connection.fresh(now) for connection in self._all())
+        return any(connection.owes(now) for connection in self._all())
 
     def sweep(self) -> None:
         """Ends what passed a bound. One line tells of all of them: an attacker shall not write the log."""

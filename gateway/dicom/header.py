@@ -17,13 +17,12 @@ from gateway.dicomweb.resources import MAX_UID, is_uid
 from gateway.errors import InstanceError
 
 META_CLASS = 0x00020002
-META_SOP = 0x00020003
 SOP_CLASS = 0x00080016
 SOP = 0x00080018
 STUDY = 0x0020000D
 SERIES = 0x0020000E
 
-IDENTITY = frozenset({META_CLASS, META_SOP, SYNTAX, SOP_CLASS, SOP, STUDY, SERIES})
+IDENTITY = frozenset({META_CLASS, SYNTAX, SOP_CLASS, SOP, STUDY, SERIES})
 """What `identity` needs among the wanted tags of a walk."""
 
 _NAMES = {SOP_CLASS: "SOP Class UID", SOP: "SOP Instance UID", STUDY: "Study Instance UID", SERIES: "Series Instance UID"}
@@ -62,8 +61,8 @@ def peek(prefix: Buffer, *, final: bool = False) -> Instance | Peeked:
     """Who the instance is that begins with `prefix`, or `NEED_MORE` when its UIDs are not all there.
 
     :param final: whether `prefix` is the whole file.
-    :raises InstanceError: when no longer prefix can help: not DICOM, a directory, a UID that is missing, empty or none, file
-        meta that names another instance (PS3.10 7.1). `sop` and `sop_class` of the error are set where they were read.
+    :raises InstanceError: when no longer prefix can help: not DICOM, a directory, a UID that is missing, empty or none.
+        `sop` and `sop_class` of the error are set where they were read.
     """
     walk = Walk(wanted=IDENTITY, stop_after=SERIES, needed=_NAMES)
     try:
@@ -82,16 +81,15 @@ def peek(prefix: Buffer, *, final: bool = False) -> Instance | Peeked:
 def identity(values: Values, syntax: str) -> Instance:
     """The instance that the values of a walk name.
 
+    The data set counts. Its file meta often names another instance: tools that make anonymous or derived copies forget the
+    copy of the UID there, and a receiver that relies on the data set loses nothing (PS3.10 7.1).
+
     :param values: of a walk that wanted `IDENTITY`.
     :param syntax: the transfer syntax that the walk found.
     :raises InstanceError: as `peek`.
     """
     refuse_directory(values)
     sop_class, sop, study, series = (_uid(values, tag) for tag in (SOP_CLASS, SOP, STUDY, SERIES))
-    declared = uid_text(values.get(META_SOP, ("", b""))[1])
-    if declared and declared != sop:
-        why = "the file meta information names another instance than the data set (PS3.10 7.1)"
-        raise InstanceError(Reason.DOES_NOT_MATCH_SOP_CLASS, why, META_SOP)
     if not is_uid(syntax):
         raise InstanceError(Reason.TRANSFER_SYNTAX_NOT_SUPPORTED, "Transfer Syntax UID is not a UID (PS3.5 9.1)", SYNTAX)
     return Instance(study, series, sop, sop_class, syntax)

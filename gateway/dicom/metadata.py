@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.dicom.model import INLINE, OPAQUE, Data, Model
+from gateway.dicom.model import AN_ITEM, INLINE, OPAQUE, Data, Model
 from gateway.dicom.part10 import BIG_ENDIAN
 from gateway.dicom.structure import ITEM, Event
 from gateway.errors import NotFound
@@ -95,10 +95,10 @@ def _inside(events: Sequence[Event], start: int, stop: int, depth: int, item: in
     """The content of the item number `item` of the sequence whose events begin at `start`: first and last + 1."""
     first, left = -1, item
     for index in range(start, stop):
-        tag, _, _, _, at = events[index]
+        tag, vr, _, _, at = events[index]
         if at < depth:
             stop = index
-        elif tag == ITEM and at == depth:
+        elif tag == ITEM and at == depth and vr in AN_ITEM:
             if left < 0:
                 stop = index
             elif left == 0:

@@ -33,6 +33,9 @@ SPARE = 1 << 20
 """Bytes of one instance that may be in the model although the walk does not count them as header: UN that is looked into, and
 binary values in place. A hostile file could else have as many of them as it likes."""
 
+AN_ITEM = ("", "UN")
+"""VRs of items in events. Explicit VR may hide an element of that tag among others, with any VR: damage, and no item."""
+
 CHARACTER_SET = 0x00080005
 UTF_8: Attribute = {"vr": "CS", "Value": ["ISO_IR 192"]}
 
@@ -148,13 +151,13 @@ class Model:
         for event in events:
             tag, vr, offset, length, at = event
             if at != depth or tag == ITEM:
-                if at > DEEPEST:
+                if at > DEEPEST or (tag == ITEM and (at == base or vr not in AN_ITEM)):
                     continue
                 level, depth = _enter(levels, at - base, tag == ITEM), at
                 last = level.last
                 if tag == ITEM:
                     continue
-            if not tag & 0xFFFF or (tag < 0x00030000 and tag >> 16 != 1):
+            if not tag & 0xFFFF or (not 0x00030000 <= tag < 0xFFFE0000 and tag >> 16 != 1):
                 continue
             key = f"{tag:08X}"
             attributes = level.attributes

@@ -191,10 +191,11 @@ class Structure:
         caught = self._caught
         if caught is None:
             return
-        if caught.take(data, self._base, passed):
+        whole = caught.take(data, self._base, passed)
+        too_long = len(caught.raw) > self.limits.value_kept
+        if whole and not too_long:
             self.values.setdefault(caught.tag, caught.value)
-            self._caught = None
-        elif len(caught.raw) > self.limits.value_kept:
+        if whole or too_long:
             self._caught = None
 
     def _log(self, tag: int, vr: str, start: int, length: int) -> None:

@@ -1,0 +1,1 @@
+"""Messages of DICOMweb (PS3.18), without I/O and without bytes of DICOM."""

@@ -12,6 +12,7 @@ from gateway.backends.base import Backend
 from gateway.backends.catalog import DEFAULT, Catalog
 from gateway.errors import Busy
 from gateway.streams import Budget, IntakeLimits
+from gateway.web.public_url import Network, public_root
 
 SERVICE = "dicomweb-gateway"
 """Names the gateway in Warning and Server headers."""
@@ -31,6 +32,7 @@ class SearchLimits:
 @dataclass(slots=True)
 class Service:
     """:param public_url: scheme, host and prefix that clients see; None takes the Host header of each request.
+    :param trusted_proxies: addresses whose Forwarded headers are believed.
     :param stow_in_flight: stores at once; one more is answered 503.
     """
 
@@ -40,6 +42,7 @@ class Service:
     search_limits: SearchLimits = field(default_factory=SearchLimits)
     public_url: str | None = None
     stow_in_flight: int = 64
+    trusted_proxies: tuple[Network, ...] = ()
     _storing: int = 0
 
     def backend(self, request: web.Request) -> Backend:
@@ -65,18 +68,4 @@ def base_url(request: web.Request, service: Service) -> str:
     """The public URL of the store that the request is for, without a slash at its end."""
     store = request.match_info.get("store")
     path = "/dicom-web" if store is None else f"/stores/{store}/dicom-web"
-    return (service.public_url or f"{request.scheme}://{_host(request)}") + path
-
-
-def _host(request: web.Request) -> str:
-    """The host and port that the client used, as far as it says.
-
-    Python's dicomweb-client leaves the port out of Host. On loopback, where nobody but this process can be meant, it is put
-    back; elsewhere a Host without a port may be the name of a proxy on the usual one, and `server.public_url` decides.
-    """
-    host = request.host
-    socket = request.transport.get_extra_info("sockname") if request.transport is not None else None
-    return f"{host}:{socket[1]}" if host in _LOOPBACK and socket is not None else host
-
-
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+    return public_root(request, service.public_url, service.trusted_proxies) + path

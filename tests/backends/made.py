@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pydicom
@@ -15,7 +16,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from gateway.backends.base import Backend, Body, FileSlice, Retrieve, StoreResult, Upload, View
 from gateway.dicom import dictionary
 from gateway.dicom.header import Instance, peek
-from gateway.dicomweb.media import Accept, parse_accept
+from gateway.dicomweb.media import Accept, parse_accept, parse_media_type
+from gateway.dicomweb.multipart import Data, Part, PartEnd, Scanner, boundary_of
 from gateway.dicomweb.query import Query, parse_query
 from gateway.dicomweb.resources import Level, Resource
 
@@ -77,16 +79,15 @@ def study(name: str = "1.1", *, series: int = 2, instances: int = 2, **attribute
     ]
 
 
-def wants(
-    view: View,
-    accept: Accept,
-    study: str,
-    series: str | None = None,
-    sop: str | None = None,
-    frames: Sequence[int] = (),
-    bulk: str | None = None,
-) -> Retrieve:
-    return Retrieve(Resource(study, series, sop, tuple(frames)), view, accept, bulk)
+def named(*uids: str) -> Resource:
+    """A study, series or instance."""
+    study, series, sop = (*uids, None, None)[:3]
+    return Resource(study, series, sop)
+
+
+def wants(view: View, accept: Accept, *uids: str, frames: Sequence[int] = (), bulk: str | None = None) -> Retrieve:
+    """A read of the study, series or instance of these UIDs."""
+    return Retrieve(replace(named(*uids), frames=tuple(frames)), view, accept, bulk)
 
 
 async def read(body: Body) -> bytes:
@@ -106,6 +107,19 @@ async def read(body: Body) -> bytes:
     return data
 
 
+async def parts(body: Body) -> list[tuple[str, bytes]]:
+    """Content-Type and bytes of each part of a multipart body."""
+    scanner = Scanner(boundary_of(parse_media_type(body.media_type)))
+    found: list[tuple[str, bytes]] = []
+    for event in [*scanner.feed(await read(body)), *scanner.close()]:
+        if isinstance(event, Part):
+            found.append((event.headers["content-type"], b""))
+        elif isinstance(event, Data):
+            found[-1] = found[-1][0], found[-1][1] + event.data
+        assert not isinstance(event, PartEnd) or event.complete
+    return found
+
+
 async def content(backend: Backend, *uids: str, accept: Accept = SINGLE) -> bytes:
     """An instance as stored."""
     return await read(await backend.retrieve(wants(View.INSTANCES, accept, *(uids or FIRST))))
@@ -115,13 +129,13 @@ async def store(backend: Backend, *files: bytes) -> StoreResult:
     return await backend.store(uploads(files))
 
 
-def query(level: Level = "study", resource: Resource = Resource(), **params: str) -> Query:
+def query(level: Level = "study", resource: Resource = Resource(), /, **params: str) -> Query:
     """A search; an underscore in a name stands for the dot of a path."""
     pairs = [(name.replace("_", "."), value) for name, value in params.items()]
     return parse_query(level, resource, pairs, dictionary, max_limit=1000, default_limit=100)
 
 
-async def found(backend: Backend, level: Level, tag: str, resource: Resource = Resource(), **params: str) -> list[Any]:
+async def found(backend: Backend, level: Level, tag: str, resource: Resource = Resource(), /, **params: str) -> list[Any]:
     """The first value of an attribute in each result."""
     matches = await backend.search(query(level, resource, **params))
     return [json.loads(result)[tag]["Value"][0] for result in matches.results]

@@ -17,7 +17,7 @@ from gateway.backends.policy import OnDuplicate
 from gateway.dicomweb.reasons import Reason, WarningReason
 from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import Gone, InstanceError, InvalidQuery, NotAcceptable, NotFound
-from tests.backends.made import AS_STORED, FRAME, FRAMES, JSON, SINGLE, dicom, found, query, read, store, study, uploads, wants
+from tests.backends.made import AS_STORED, FRAME, FRAMES, JSON, SINGLE, dicom, found, named, query, read, store, study, uploads, wants
 
 Make = Callable[..., Backend]
 
@@ -335,11 +335,11 @@ async def test_what_was_never_stored_is_not_found(backend: Backend, view: View, 
 @pytest.mark.parametrize(("uids", "count", "left"), [(("1.1",), 4, 0), (("1.1", "1.1.1"), 2, 2), (("1.1", "1.1.1", "1.1.1.1"), 1, 3)])
 async def test_deleted_resources_are_gone(backend: Backend, uids: tuple[str, ...], count: int, left: int) -> None:
     await store(backend, *study("1.1"))
-    assert await backend.delete(Resource(*uids)) == count
+    assert await backend.delete(named(*uids)) == count
     with pytest.raises(Gone):
         await backend.retrieve(wants(View.INSTANCES, AS_STORED, *uids))
     with pytest.raises(Gone):
-        await backend.delete(Resource(*uids))
+        await backend.delete(named(*uids))
     assert len((await backend.search(query("instance"))).results) == left
     assert await found(backend, "study", "00201208") == ([left] if left else [])
 

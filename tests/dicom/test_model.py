@@ -242,6 +242,15 @@ def test_an_item_that_cannot_be_walked_is_empty() -> None:
     assert found["00081115"]["Value"] == [{}, {"00081150": {"vr": "UI", "Value": ["1"]}}]
 
 
+def test_an_item_tag_with_a_vr_is_no_item() -> None:
+    stray = el(0xFFFEE000, "LO", b"ab")
+    data = file(el(0x00080060, "CS", b"CT"), stray, sq(0x00081115, item(stray, el(0x00081150, "UI", b"1\0")), item()))
+    assert model(data) == {
+        "00080060": {"vr": "CS", "Value": ["CT"]},
+        "00081115": {"vr": "SQ", "Value": [{"00081150": {"vr": "UI", "Value": ["1"]}}, {}]},
+    }
+
+
 def test_nesting_stops_before_json_does() -> None:
     data = el(0x00100020, "LO", b"ab")
     for _ in range(DEEPEST + 20):

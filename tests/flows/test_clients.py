@@ -130,7 +130,9 @@ def test_curl_without_a_content_type_is_sniffed(gateway: Gateway) -> None:
     assert "00081199" in answer
 
 
-def test_a_compressed_instance_is_406_where_explicit_little_endian_is_meant(gateway: Gateway, client: DICOMwebClient, files: dict[str, Path]) -> None:
+def test_a_compressed_instance_is_406_where_explicit_little_endian_is_meant(
+    gateway: Gateway, client: DICOMwebClient, files: dict[str, Path]
+) -> None:
     study, series, sop = _uids(files["US1_J2KR.dcm"])
     url = f"{gateway.url}/studies/{study}/series/{series}/instances/{sop}"
     curl = shutil.which("curl")

@@ -61,7 +61,9 @@ REFUSED = {
 
 def _files(*folders: Path) -> Iterator[Path]:
     for folder in folders:
-        yield from (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in NOT_DICOM and "LICENSES" not in path.parts)
+        yield from (
+            path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in NOT_DICOM and "LICENSES" not in path.parts
+        )
 
 
 @pytest.fixture

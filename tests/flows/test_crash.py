@@ -7,7 +7,6 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,11 +23,11 @@ GONE = (ConnectionError, http.client.HTTPException, TimeoutError)
 class Modality(threading.Thread):
     """Stores fresh instances until it is told to stop, and remembers only what was acknowledged."""
 
-    def __init__(self, url: str, number: int, rounds: Callable[[], int]) -> None:
+    def __init__(self, url: str, number: int, round_: int) -> None:
         super().__init__()
         self._client = Client(url)
         self._number = number
-        self._rounds = rounds
+        self._round = round_
         self.acknowledged: dict[tuple[str, str, str], str] = {}
         self.refused: list[int] = []
         self.broken = 0
@@ -38,7 +37,7 @@ class Modality(threading.Thread):
         for count in itertools.count(1):
             if self.stopping.is_set():
                 break
-            study = f"1.{self._number + 1}.{self._rounds() + 1}.{count}"
+            study = f"1.{self._number + 1}.{self._round + 1}.{count}"
             files = {(study, f"{study}.1", f"{study}.1.{i}"): dicom(study, f"{study}.1", f"{study}.1.{i}") for i in (1, 2, 3)}
             try:
                 status, stored = self._client.store(list(files.values()))
@@ -71,7 +70,7 @@ def _crash_rounds(folder: Path, rounds: int, workers: int) -> None:
     modalities: list[Modality] = []
     gateway.start()
     for number in range(rounds):
-        crew = [Modality(gateway.url, client, lambda number=number: number) for client in range(CLIENTS)]
+        crew = [Modality(gateway.url, client, number) for client in range(CLIENTS)]
         modalities += crew
         for modality in crew:
             modality.start()
@@ -107,7 +106,7 @@ def test_kill_9_twenty_times(tmp_path: Path, workers: int) -> None:
 def test_sigterm_under_load_fails_nobody_who_retries_refused_connections(tmp_path: Path, workers: int) -> None:
     gateway = Gateway(tmp_path, "--workers", str(workers))
     gateway.start()
-    crew = [Modality(gateway.url, client, lambda: 0) for client in range(CLIENTS)]
+    crew = [Modality(gateway.url, client, 0) for client in range(CLIENTS)]
     for modality in crew:
         modality.start()
     try:

@@ -36,7 +36,7 @@ def _one_large(size: int) -> Iterator[bytes]:
 
 def _many(count: int) -> Iterator[bytes]:
     for number in range(1, count + 1):
-        yield f"\r\n--B\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        yield b"\r\n--B\r\nContent-Type: application/dicom\r\n\r\n"
         yield dicom("1.6", "1.6.1", f"1.6.1.{number}", Rows=512, Columns=512, PixelData=PIECE[: 512 * 1024])
     yield b"\r\n--B--\r\n"
 

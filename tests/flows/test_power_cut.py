@@ -50,7 +50,7 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: Path, seed: i
     with _mounted(image, tmp_path / "live") as live:
         gateway = Gateway(live, "--workers", "1")
         gateway.start()
-        crew = [Modality(gateway.url, number, lambda: seed) for number in range(CLIENTS)]
+        crew = [Modality(gateway.url, number, seed) for number in range(CLIENTS)]
         for modality in crew:
             modality.start()
         time.sleep(random.Random(seed).uniform(1, 2.5))

@@ -1,0 +1,105 @@
+"""Search results (PS3.18 tables 10.6.3-3 to 10.6.3-5)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.backends.results import KEYS, attribute, check_keys, instance_result, rendered, series_result, study_result
+from gateway.dicom import dictionary
+from gateway.dicomweb.matching import Universal
+from gateway.dicomweb.query import Filter, Query
+from gateway.dicomweb.resources import Level, Resource
+from gateway.errors import InvalidQuery
+
+STUDY = {"00100020": attribute("LO", "P1"), "00080020": attribute("DA")}
+SERIES = {"00080060": attribute("CS", "CT")}
+INSTANCE = {"00200013": attribute("IS", 7)}
+
+REQUIRED = {
+    "study": "StudyDate StudyTime AccessionNumber ModalitiesInStudy ReferringPhysicianName PatientName PatientID StudyInstanceUID StudyID",
+    "series": "Modality SeriesInstanceUID SeriesNumber PerformedProcedureStepStartDate PerformedProcedureStepStartTime "
+    "RequestAttributesSequence.ScheduledProcedureStepID RequestAttributesSequence.RequestedProcedureID",
+    "instance": "SOPClassUID SOPInstanceUID InstanceNumber",
+}
+"""PS3.18 tables 10.6.1-5 to 10.6.1-7."""
+
+
+def path(name: str) -> tuple[int, ...]:
+    tags = [dictionary.tag(word) for word in name.split(".")]
+    return tuple(tag for tag in tags if tag is not None)
+
+
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+def test_every_key_that_the_standard_requires_can_be_matched_at_its_level_and_below(level: Level) -> None:
+    for name in REQUIRED[level].split():
+        assert KEYS[path(name)] == level
+        filters = (Filter(path(name), "LO", Universal()),)
+        for searched in ("study", "series", "instance")[("study", "series", "instance").index(level) :]:
+            check_keys(Query(searched, filters=filters))
+
+
+@pytest.mark.parametrize(
+    ("level", "tags", "named"),
+    [
+        ("study", (0x00080060,), "00080060"),
+        ("series", (0x00080018,), "00080018"),
+        ("instance", (0x00181030,), "00181030"),
+        ("instance", (0x00400275, 0x00321060), "00400275.00321060"),
+        ("study", (0x00091001,), "00091001"),
+    ],
+)
+def test_other_keys_are_refused_by_name(level: Level, tags: tuple[int, ...], named: str) -> None:
+    with pytest.raises(InvalidQuery, match=named):
+        check_keys(Query(level, filters=(Filter(tags, "LO", Universal()),)))
+
+
+def test_a_study_says_what_only_the_index_knows() -> None:
+    assert study_result(STUDY, "1.2", {"SEG", "CT"}, 3, 7) == {
+        "00080020": {"vr": "DA"},
+        "00080056": {"vr": "CS", "Value": ["ONLINE"]},
+        "00080061": {"vr": "CS", "Value": ["CT", "SEG"]},
+        "00081190": {"vr": "UR", "Value": ["@/studies/1.2"]},
+        "00100020": {"vr": "LO", "Value": ["P1"]},
+        "0020000D": {"vr": "UI", "Value": ["1.2"]},
+        "00201206": {"vr": "IS", "Value": [3]},
+        "00201208": {"vr": "IS", "Value": [7]},
+    }
+    assert study_result(STUDY, "1.2", (), 1, 1)["00080061"] == {"vr": "CS"}
+
+
+def series(resource: Resource) -> dict[str, Any]:
+    return series_result(SERIES, STUDY, Query("series", resource), Resource("1.2", "1.2.3"), 5)
+
+
+def test_a_series_names_its_study_and_carries_it_unless_the_url_does() -> None:
+    wide = series(Resource())
+    assert wide["00100020"] == STUDY["00100020"] and wide["00080060"] == SERIES["00080060"]
+    assert wide["00081190"]["Value"] == ["@/studies/1.2/series/1.2.3"] and wide["00201209"]["Value"] == [5]
+    narrow = series(Resource("1.2"))
+    assert "00100020" not in narrow and narrow["0020000D"]["Value"] == ["1.2"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "carried"),
+    [(Resource(), {"00100020", "00080060"}), (Resource("1.2"), {"00080060"}), (Resource("1.2", "1.2.3"), set())],
+)
+def test_an_instance_carries_what_the_url_leaves_open(resource: Resource, carried: set[str]) -> None:
+    found = instance_result(INSTANCE, STUDY, SERIES, Query("instance", resource), Resource("1.2", "1.2.3", "1.2.3.4"), "1.9", "1.2.840.1")
+    assert {"00100020", "00080060"} & set(found) == carried
+    assert found["00081190"]["Value"] == ["@/studies/1.2/series/1.2.3/instances/1.2.3.4"]
+    assert [found[tag]["Value"] for tag in ("00080016", "00080018", "00083002")] == [["1.9"], ["1.2.3.4"], ["1.2.840.1"]]
+    assert found["00200013"]["Value"] == [7]
+
+
+def test_what_the_index_knows_wins_over_what_the_instance_said() -> None:
+    lying = {"0020000D": attribute("UI", "6.6.6"), "00201208": attribute("IS", 999)}
+    found = study_result(lying, "1.2", (), 1, 2)
+    assert found["0020000D"]["Value"] == ["1.2"] and found["00201208"]["Value"] == [2]
+
+
+def test_results_are_json_with_ascending_tags() -> None:
+    text = rendered(study_result(STUDY, "1.2", {"CT"}, 1, 1) | {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Müller"}]}})
+    assert list(json.loads(text)) == sorted(json.loads(text)) and "Müller".encode() in text
