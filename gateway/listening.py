@@ -94,10 +94,13 @@ class Port:
         if self._server is None:
             return
         server, self._server = self._server, None
+        self._bound.listen(0)  # the kernel holds back whoever comes from now on, so that the queue stays empty once it is
         waiting = list(self._accept_all())
         self._bound.shutdown(socket.SHUT_RD)  # at once; the loops close the descriptor in their own time
-        server.close()
         loop = asyncio.get_running_loop()
+        if loop.remove_reader(self._bound.fileno()):
+            await asyncio.sleep(0)  # asyncio (not uvloop) forgets those that it accepted in this very round, unless they get one more
+        server.close()
         served = (loop.connect_accepted_socket(self._factory, one, ssl=self._tls, ssl_handshake_timeout=self._patience) for one in waiting)
         await asyncio.gather(*served, return_exceptions=True)
 

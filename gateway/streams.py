@@ -144,11 +144,8 @@ class Intake:
 
     async def _body(self, held: list[bytes]) -> AsyncGenerator[bytes, None]:
         size = 0
-        while held:
-            size += len(held[0])
-            yield held.pop(0)
-        while self._in_part:
-            piece = await self._piece()
+        while held or self._in_part:
+            piece = held.pop(0) if held else await self._piece()
             size += len(piece)
             if size > self._limits.instance_bytes:
                 raise InstanceError(Reason.OUT_OF_RESOURCES, f"larger than limits.instance_bytes = {self._limits.instance_bytes}")

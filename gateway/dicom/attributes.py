@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import orjson
 
@@ -92,12 +93,18 @@ _INSTANCE = (
 INDEX_TAGS: frozenset[int] = frozenset({CHARACTER_SET, *_STUDY, *_SERIES, *_INSTANCE})
 """What a walk must be told to keep (`wanted`) for `index_attributes`."""
 
+SMALL = 2048
+"""Bytes of a sequence whose attribute is remembered; with the 256 of them that bounds what is kept."""
+
 _PLACE = sorted([(tag, key_of(tag), level) for level, tags in enumerate((_STUDY, _SERIES, _INSTANCE)) for tag in tags])
 
 
 @dataclass(frozen=True, slots=True)
 class IndexAttributes:
-    """DICOM JSON attributes of the three levels: keys ascending, text as Unicode, ``SpecificCharacterSet`` where it is needed."""
+    """DICOM JSON attributes of the three levels: keys ascending, text as Unicode, ``SpecificCharacterSet`` where it is needed.
+
+    To be read only: sequences may be shared between instances.
+    """
 
     study: dict[str, Attribute]
     series: dict[str, Attribute]
@@ -142,11 +149,16 @@ def _declared(level: dict[str, Attribute]) -> dict[str, Attribute]:
     return level if orjson.dumps(level).isascii() else {key_of(CHARACTER_SET): UTF_8} | level
 
 
+# The instances of a series carry the same sequences, and a walk through one costs as much as twenty plain attributes.
+_remembered = lru_cache(maxsize=256)(sequence_attribute)
+
+
 def _attribute(tag: int, vr: str, raw: bytes, charset: CharacterSet, explicit: bool, little: bool) -> Attribute | None:
     if vr == "UN":
         vr, explicit, little = known_vr(tag, len(raw), None), False, True
     if vr == "SQ":
-        return sequence_attribute(raw, charset, explicit=explicit, little=little)
+        sequence = _remembered if len(raw) <= SMALL else sequence_attribute
+        return sequence(raw, charset, explicit=explicit, little=little)
     try:
         values = CONVERT[vr](raw, charset, little)
     except (KeyError, BadValue):

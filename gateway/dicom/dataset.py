@@ -44,7 +44,7 @@ class DataSet(Fragments):
                 tag = group << 16 | element
                 if tag > stop:
                     self._count, self._tag = count, tag
-                    return self._reached(position)
+                    return self._reached(position, tag)
                 vr = short(raw)
                 if vr is None:
                     self._count, self._tag = count, tag
@@ -84,7 +84,7 @@ class DataSet(Fragments):
                 tag = group << 16 | element
                 if tag > stop:
                     self._count, self._tag = count, tag
-                    return self._reached(position)
+                    return self._reached(position, tag)
                 vr = known(tag)
                 if vr is None or length == UNDEFINED:
                     self._count, self._tag = count, tag

@@ -281,9 +281,11 @@ class Walk(DataSet):
         self._stop = stop
         self._mode = self._loop(codec)
 
-    def _reached(self, position: int) -> int:
+    def _reached(self, position: int, tag: int) -> int:
         if not self._in_data_set:
             self._mode = self._begin
+        elif tag >> 16 == 0xFFFE:  # a stray delimiter, which stands for no place in the order of tags
+            return self._delimiter(position, tag)
         elif self._stop < LAST and not all(tag in self.values for tag in self._needed):
             self._stop = LAST
         else:

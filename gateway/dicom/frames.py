@@ -41,7 +41,7 @@ _HEADER = struct.Struct("<4sBBBxQQQQ")
 _MAGIC = b"FT01"
 _NATIVE, _NARROW, _WIDE = range(3)
 _VIDEO = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
-_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\xff\x0a", b"\0\0\0\x0cJXL ")
+_STARTS = (b"\xff\xd8", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\xff\x0a", b"\0\0\0\x0cJXL ")
 """First bytes of a codestream: JPEG and JPEG-LS, JPEG 2000 and HTJ2K, JP2, JPEG XL bare and boxed."""
 
 
@@ -269,8 +269,10 @@ def _frames_of(pixels: Pixels, offsets: list[int], lengths: list[int], declared:
         return range(count), b""
     if declared == 1:
         return [0], b""
-    firsts = [index for index, offset in enumerate(offsets) if read(offset, 8).startswith(_STARTS)]
-    if len(firsts) != declared or firsts[0] != 0:
+    heads = [read(offset, min(length, 8)) for offset, length in zip(offsets, lengths, strict=True)]
+    kind = next((start for start in _STARTS if heads[0].startswith(start)), None)
+    firsts = [index for index, head in enumerate(heads) if kind is not None and head.startswith(kind)]
+    if len(firsts) != declared:
         raise InstanceError(
             Reason.CANNOT_UNDERSTAND, f"nothing tells which of {count} fragments belong to which of {declared} frames", pixels.tag
         )

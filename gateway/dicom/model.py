@@ -19,6 +19,7 @@ from gateway.dicom.inside import items_inside
 from gateway.dicom.resolve import chosen_vr, creator_tag, known_vr
 from gateway.dicom.structure import ITEM, PIXELS, UNDEFINED, Event
 from gateway.dicom.values import CONVERT, BadValue
+from gateway.dicom.vrs import KNOWN
 
 Data = bytes | bytearray | memoryview | mmap
 Attribute = dict[str, Any]
@@ -49,9 +50,12 @@ numbers (Google's thresholds, with SL and SS put beside UL and US). Text always 
 would tell their character set."""
 
 
+_KEYS = {tag: f"{tag:08X}" for tag in KNOWN}
+
+
 def key_of(tag: int) -> str:
     """The name of an attribute: eight upper-case hexadecimal digits."""
-    return f"{tag:08X}"
+    return _KEYS.get(tag) or f"{tag:08X}"
 
 
 class Level:
@@ -147,7 +151,7 @@ class Model:
 
     def _fill(self, levels: list[Level], depth: int, events: Sequence[Event]) -> None:
         """Adds events to the last of `levels`, which stands at `depth`. The loop does itself what nearly every element needs."""
-        data, rule_of, base, level, last = self._data, _RULES.get, depth, levels[-1], 0
+        data, rule_of, keys, base, level, last = self._data, _RULES.get, _KEYS.get, depth, levels[-1], 0
         for event in events:
             tag, vr, offset, length, at = event
             if at != depth or tag == ITEM:
@@ -159,7 +163,7 @@ class Model:
                     continue
             if not tag & 0xFFFF or (not 0x00030000 <= tag < 0xFFFE0000 and tag >> 16 != 1):
                 continue
-            key = f"{tag:08X}"
+            key = keys(tag) or f"{tag:08X}"
             attributes = level.attributes
             rule = rule_of(vr)
             if tag <= last:

@@ -263,6 +263,6 @@ class Structure:
         """Chooses the mode for what follows at the top level."""
         raise NotImplementedError
 
-    def _reached(self, position: int) -> int:
+    def _reached(self, position: int, tag: int) -> int:
         """A top-level tag beyond `_stop` begins."""
         raise NotImplementedError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,11 +18,9 @@ from tests.backends.made import identity
 def open_below(folder: Path) -> int:
     """How many descriptors of this process are of files below a folder."""
     count = 0
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            count += os.readlink(f"/proc/self/fd/{name}").startswith(f"{folder}/")
-        except FileNotFoundError:  # the descriptor of the listing itself
-            continue
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the descriptor of the listing itself
+            count += link.readlink().is_relative_to(folder)
     return count
 
 

@@ -4,45 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 from pydicom.dataset import Dataset
 
 from gateway.backends.base import Backend, Upload, View
-from gateway.backends.local.store import LocalStore
-from gateway.backends.memory import MemoryBackend
 from gateway.backends.policy import OnDuplicate
 from gateway.dicomweb.reasons import Reason, WarningReason
 from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import Gone, InstanceError, InvalidQuery, NotAcceptable, NotFound
+from tests.backends.conftest import Make
 from tests.backends.made import AS_STORED, FRAME, FRAMES, JSON, SINGLE, dicom, found, named, query, read, store, study, uploads, wants
-
-Make = Callable[..., Backend]
-
-
-@pytest.fixture(params=["memory", "local"])
-async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Make]:
-    """Makes backends of one kind; they are closed at the end."""
-    made: list[Backend] = []
-
-    def backend(on_duplicate: OnDuplicate = OnDuplicate.REJECT) -> Backend:
-        if request.param == "memory":
-            made.append(MemoryBackend(on_duplicate=on_duplicate))
-        else:
-            made.append(LocalStore(tmp_path / f"store{len(made)}", on_duplicate=on_duplicate))
-        return made[-1]
-
-    yield backend
-    for one in made:
-        await one.aclose()
-
-
-@pytest.fixture
-def backend(make: Make) -> Backend:
-    return make()
-
 
 # -- store
 

@@ -27,17 +27,20 @@ REQUIRED = {
 """PS3.18 tables 10.6.1-5 to 10.6.1-7."""
 
 
+LEVELS: tuple[Level, ...] = ("study", "series", "instance")
+
+
 def path(name: str) -> tuple[int, ...]:
     tags = [dictionary.tag(word) for word in name.split(".")]
     return tuple(tag for tag in tags if tag is not None)
 
 
-@pytest.mark.parametrize("level", ["study", "series", "instance"])
+@pytest.mark.parametrize("level", LEVELS)
 def test_every_key_that_the_standard_requires_can_be_matched_at_its_level_and_below(level: Level) -> None:
     for name in REQUIRED[level].split():
         assert KEYS[path(name)] == level
         filters = (Filter(path(name), "LO", Universal()),)
-        for searched in ("study", "series", "instance")[("study", "series", "instance").index(level) :]:
+        for searched in LEVELS[LEVELS.index(level) :]:
             check_keys(Query(searched, filters=filters))
 
 

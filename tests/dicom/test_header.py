@@ -117,6 +117,14 @@ def test_uids_that_come_late_are_found() -> None:
     assert instance.study == "1.2.3"
 
 
+def test_a_stray_delimiter_is_no_tag_beyond_the_last_uid() -> None:
+    head = el(0x00080016, "UI", CT) + el(0x00080018, "UI", b"1.2\0") + plain(0xFFFEE000, b"") + plain(0xFFFEE00D, b"")
+    data = file(head, el(0x0020000D, "UI", b"1.2.3\0"), el(0x0020000E, "UI", b"1.2.3.4\0"), el(0x00280010, "US", b"\4\0"))
+    instance = peek(data)
+    assert isinstance(instance, Instance)
+    assert instance.study == "1.2.3"
+
+
 def test_a_missing_uid_is_only_missing_when_the_pixel_data_begins() -> None:
     data = file(el(0x00080016, "UI", CT), el(0x0020000E, "UI", b"1.2\0"), el(0x00280010, "US", b"\4\0"))
     assert peek(data) is NEED_MORE

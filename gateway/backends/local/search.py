@@ -140,12 +140,16 @@ def _compare(column: str, item: Filter) -> tuple[str, list[str]]:
 def _compare_names(column: str, match: Exact | Wildcard | AnyOf) -> tuple[str, list[str]]:
     """The whole name or its first group (PS3.5 6.2.1.2); the column is in lower case already."""
     match match:
+        case Wildcard(pattern) if pattern.endswith("*"):  # takes the other groups in, and may use the column's index
+            return f"{column} GLOB ?", [_glob(pattern.lower())]
         case Wildcard(pattern):
-            wanted = _glob(pattern.lower())
-            return f"({column} GLOB ? OR {column} GLOB ?)", [wanted, wanted + "=*"]
+            first = f"substr({column}, 1, instr({column} || '=', '=') - 1)"
+            return f"({column} GLOB ? OR {first} GLOB ?)", [_glob(pattern.lower())] * 2
         case AnyOf(values):
             found = [_compare_names(column, Exact(value)) for value in values]
             return "(" + " OR ".join(sql for sql, _ in found) + ")", [value for _, values in found for value in values]
+        case Exact(value) if "=" in value:
+            return f"{column} = ?", [value.lower()]
         case Exact(value):
             return f"({column} = ? OR {column} GLOB ?)", [value.lower(), _literal(value.lower()) + "=*"]
 

@@ -1,0 +1,64 @@
+"""Retrieve Capabilities Transaction (PS3.18 8.9), and the same for tools that read OpenAPI.
+
+The documents are made once from the table of routes, when the application is; only the public URL goes in on the way out,
+for it depends on the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+import orjson
+from aiohttp import web
+
+from gateway.backends.base import URL_BASE
+from gateway.dicomweb.media import Offer, choose, parse_accept
+from gateway.errors import NotAcceptable
+from gateway.web.public_url import public_root
+from gateway.web.service import Service, base_url
+
+WADL = Offer("application/vnd.sun.wadl+xml")
+JSON = Offer("application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """The documents as bytes in UTF-8; `URL_BASE` in quotes stands in them once for the URL that they are about.
+
+    :param stores: one for each base of `routes.BASES` and each media type.
+    :param service: the OpenAPI document.
+    """
+
+    stores: Mapping[tuple[str, Offer], bytes]
+    service: bytes
+
+
+DOCUMENTS: web.AppKey[Documents] = web.AppKey("documents", Documents)
+
+_MARK = f'"{URL_BASE}"'.encode()
+
+
+async def of_store(request: web.Request, service: Service) -> web.StreamResponse:
+    """``OPTIONS {base}`` and ``OPTIONS {base}/``. A CORS preflight does not come here: the middleware answers it."""
+    service.backend(request)  # a store that is not there can do nothing
+    offer = choose(parse_accept(request.headers.getall("Accept", []), request.query.get("accept")), (WADL, JSON))
+    if offer is None:
+        raise NotAcceptable(f"capabilities are {WADL.media_type} or {JSON.media_type}")
+    resource = request.match_info.route.resource
+    assert resource is not None  # noqa: S101 - a handler is called by way of a route; narrows the type
+    document = request.app[DOCUMENTS].stores[resource.canonical.rstrip("/"), offer]
+    headers = {"Content-Type": offer.media_type, "Allow": "OPTIONS"}
+    return web.Response(body=_about(document, base_url(request, service), offer), headers=headers)
+
+
+async def openapi_page(request: web.Request, service: Service) -> web.StreamResponse:
+    """``GET /openapi.json``."""
+    root = public_root(request, service.public_url, service.trusted_proxies)
+    return web.Response(body=_about(request.app[DOCUMENTS].service, root, JSON), headers={"Content-Type": JSON.media_type})
+
+
+def _about(document: bytes, url: str, offer: Offer) -> bytes:
+    quoted = f'"{escape(url, {chr(34): "&quot;"})}"'.encode() if offer is WADL else orjson.dumps(url)
+    return document.replace(_MARK, quoted, 1)

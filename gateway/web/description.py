@@ -1,0 +1,273 @@
+"""What each route takes and gives, said once for all documents that describe the gateway (`wadl`, `openapi`).
+
+Media types, search keys and limits are taken from the code that serves them; what remains to be written here are names,
+sentences and statuses. 500 is in no list: it always is a fault of the gateway.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from gateway.backends.representations import DICOM, OCTETS
+from gateway.backends.views import CODEC_TYPES, METADATA_OFFERS
+from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN, MULTIPART
+from gateway.dicomweb.resources import Level
+from gateway.metrics import Transaction
+from gateway.web import capabilities, health, qido, stow, wado
+from gateway.web.middleware import OPEN
+from gateway.web.parameters import ACCEPT, CONDITIONAL, PATH, Parameter, search_parameters
+from gateway.web.service import SearchLimits
+
+Content = Mapping[str, str | None]
+"""Media type -> the name of its schema in `schemas.SCHEMAS`, None for what is not JSON. The first one is the default."""
+
+
+class Routed(Protocol):
+    """A row of a table of routes."""
+
+    @property
+    def method(self) -> str:
+        """In upper case."""
+
+    @property
+    def path(self) -> str:
+        """As aiohttp takes it: ``/studies/{study}``."""
+
+    @property
+    def transaction(self) -> Transaction:
+        """The service that it belongs to."""
+
+    @property
+    def handler(self) -> Callable[..., Awaitable[web.StreamResponse]]:
+        """What answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One way in which a request can end.
+
+    :param content: empty where there is no body.
+    :param headers: those that say something about this answer.
+    """
+
+    status: int
+    summary: str
+    content: Content
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What one method of one resource does.
+
+    :param name: of the transaction, unique within a store; that of PS3.18 table H-1 where it is there.
+    :param summary: a sentence for people.
+    :param takes: media types of the request's body, empty where it has none.
+    :param accepts: what an Accept can usefully ask for, the default first.
+    :param answers: ascending by status.
+    :param credentials: whether a token has to be sent.
+    """
+
+    name: str
+    summary: str
+    parameters: tuple[Parameter, ...] = ()
+    takes: tuple[str, ...] = ()
+    accepts: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    credentials: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An operation at its place.
+
+    :param path: with the bare names of what varies: ``{bulk}`` for aiohttp's ``{bulk:.+}``.
+    """
+
+    method: str
+    path: str
+    transaction: Transaction
+    operation: Operation
+
+
+def describe(route: Routed, limits: SearchLimits, *, bearer: bool) -> Described:
+    """A route with all that can be said about it.
+
+    :param bearer: whether the gateway asks for tokens.
+    :raises KeyError: for a handler of which nothing is known here, so that no route can be forgotten.
+    """
+    at = _At(tuple(re.findall(r"{(\w+)", route.path)), route.path.endswith("/"), limits)
+    operation = _OPERATIONS[route.handler](at)
+    credentials = bearer and route.transaction not in OPEN
+    # Any route can meet these: a house that is full, a caller who is not known, a store that is not there.
+    common = [400, 503, *([401] if credentials else []), *([404] if "store" in at.names else [])]
+    answers = {status: problem(status) for status in common} | {answer.status: answer for answer in operation.answers}
+    whole = replace(
+        operation,
+        parameters=(*(PATH[name] for name in at.names), *operation.parameters),
+        answers=tuple(answers[status] for status in sorted(answers)),
+        credentials=credentials,
+    )
+    return Described(route.method, re.sub(r":[^}]*", "", route.path), route.transaction, whole)
+
+
+# -- pieces
+
+PROBLEM = "application/problem+json"
+
+_PROBLEMS: Mapping[int, tuple[str, tuple[str, ...]]] = {
+    400: ("The request cannot be parsed.", ()),
+    401: ("No token, or none that is known here.", ("WWW-Authenticate",)),
+    404: ("Not known here.", ()),
+    406: ("It exists, but in no form that was asked for.", ()),
+    408: ("The client stopped sending.", ()),
+    410: ("It was here, and was deleted.", ()),
+    413: ("A limit of the settings would be passed.", ()),
+    415: ("A body of a kind that is not stored.", ()),
+    416: ("The range begins beyond the end.", ("Content-Range",)),
+    503: ("Too busy, or the store cannot be used; try again later.", ("Retry-After",)),
+    507: ("No room left.", ()),
+}
+
+
+def problem(status: int) -> Answer:
+    """An answer whose body says what is wrong (RFC 9457)."""
+    summary, headers = _PROBLEMS[status]
+    return Answer(status, summary, {PROBLEM: "Problem"}, headers)
+
+
+def multipart(inner: str) -> str:
+    """The media type of a body with parts of that type (PS3.18 8.6.1.2)."""
+    return f'{MULTIPART}; type="{inner}"'
+
+
+def _in_syntaxes(*media: str) -> tuple[str, ...]:
+    """As stored, which is the default, and in the syntax that other native ones are brought into (PS3.18 8.7.3.5.2)."""
+    return tuple(f"{one}; transfer-syntax={syntax}" for one in media for syntax in ("*", EXPLICIT_LITTLE_ENDIAN))
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    """:param names: what varies in the path, from left to right. :param slash: whether the path ends in one."""
+
+    names: tuple[str, ...]
+    slash: bool
+    limits: SearchLimits
+
+    @property
+    def above(self) -> str:
+        """``StudySeries``, ``Study`` or nothing: what a search or a store is confined to."""
+        return "".join(name.capitalize() for name in ("study", "series") if name in self.names)
+
+    @property
+    def level(self) -> str:
+        """``Study``, ``Series`` or ``Instance``: the lowest that is named."""
+        return next(name.capitalize() for name in ("instance", "series", "study") if name in self.names)
+
+
+# -- operations
+
+
+def _store(at: _At) -> Operation:
+    content: Content = {stow.JSON.media_type: "DicomObject", stow.XML.media_type: None}
+    answers = (
+        Answer(200, "Every instance is stored, and durable.", content),
+        Answer(202, "Some instances are stored; the answer says which are not, and why.", content, ("Warning",)),
+        Answer(409, "No instance is stored; the answer says why.", content, ("Warning",)),
+        Answer(507, "No room left for any of them.", {**content, PROBLEM: "Problem"}, ("Warning",)),
+        *map(problem, (408, 413, 415)),
+    )
+    summary = "Stores instances of one study." if at.above else "Stores instances."
+    return Operation(f"Store{at.above}Instances", summary, (ACCEPT,), (multipart(DICOM), DICOM, OCTETS), tuple(content), answers)
+
+
+def _search(level: Level, at: _At) -> Operation:
+    content: Content = {offer.media_type: "DicomObjects" for offer in qido.OFFERS}
+    answers = (
+        Answer(200, "What matches, in an order that stays while nothing is stored.", content, ("Warning",)),
+        Answer(204, "Nothing matches.", {}, ("Warning",)),
+        problem(406),
+    )
+    found = {"study": "Studies", "series": "Series", "instance": "Instances"}[level]
+    parameters = tuple(search_parameters(level, at.limits))
+    return Operation(f"SearchFor{at.above}{found}", f"Searches for {found.lower()}.", parameters, (), tuple(content), answers)
+
+
+def _retrieve(at: _At) -> Operation:
+    single = (DICOM,) if at.level == "Instance" else ()
+    summary = "An instance" if single else f"All instances of a {at.level.lower()}"
+    accepts = _in_syntaxes(multipart(DICOM), *single)
+    return _bytes(f"Retrieve{at.level}", f"{summary}, as stored or in Explicit VR Little Endian.", (multipart(DICOM),), single, accepts)
+
+
+def _pixels(name: str, summary: str, _: _At) -> Operation:
+    codecs = sorted({*CODEC_TYPES.values()} - {OCTETS})
+    multi, single = (*map(multipart, (OCTETS, *codecs)),), (OCTETS, *codecs)
+    return _bytes(name, summary, multi, single, (*_in_syntaxes(multi[0], single[0]), *multi[1:], *single[1:]))
+
+
+def _bytes(name: str, summary: str, multi: tuple[str, ...], single: tuple[str, ...], accepts: tuple[str, ...]) -> Operation:
+    """Bytes as multipart, and where there is only one thing to send also by itself, which gives it an entity tag and ranges."""
+    found = Answer(200, "Found.", dict.fromkeys((*multi, *single)), ("Last-Modified",))
+    if not single:
+        return Operation(name, summary, (ACCEPT,), (), accepts, (found, *map(problem, (404, 406, 410))))
+    answers = (
+        replace(found, headers=("Accept-Ranges", "ETag", "Last-Modified")),
+        Answer(206, "The range that was asked for.", dict.fromkeys(single), ("Accept-Ranges", "Content-Range", "ETag", "Last-Modified")),
+        Answer(304, "Not changed.", {}, ("ETag", "Last-Modified")),
+        *map(problem, (404, 406, 410, 416)),
+    )
+    return Operation(name, summary, (ACCEPT, *CONDITIONAL), (), accepts, answers)
+
+
+def _metadata(at: _At) -> Operation:
+    content: Content = {offer.media_type: "DicomObjects" for offer in METADATA_OFFERS}
+    answers = (Answer(200, "An object for each instance.", content), *map(problem, (404, 406, 410)))
+    return Operation(f"Retrieve{at.level}Metadata", "Attributes without bulk data.", (ACCEPT,), (), tuple(content), answers)
+
+
+def _delete(at: _At) -> Operation:
+    answers = (Answer(204, "Deleted, durably.", {}), *map(problem, (404, 410, 507)))
+    return Operation(f"Delete{at.level}", f"Deletes {'an' if at.level == 'Instance' else 'a'} {at.level.lower()}.", answers=answers)
+
+
+def _capabilities(at: _At) -> Operation:
+    content: Content = {capabilities.WADL.media_type: None, capabilities.JSON.media_type: "Capabilities"}
+    answers = (Answer(200, "What the store can do.", content, ("Allow",)), problem(406))
+    return Operation(f"RetrieveCapabilities{'AtSlash' * at.slash}", "What the store can do.", (ACCEPT,), (), tuple(content), answers)
+
+
+def _page(name: str, summary: str, content: Content, _: _At) -> Operation:
+    return Operation(name, summary, accepts=tuple(content), answers=(Answer(200, summary, content),))
+
+
+def _ready(_: _At) -> Operation:
+    content: Content = {capabilities.JSON.media_type: "Readiness"}
+    answers = (Answer(200, "They can.", content), Answer(503, "They cannot.", content))
+    return Operation("GetReadiness", "Whether requests can be served.", accepts=tuple(content), answers=answers)
+
+
+_OPERATIONS: Mapping[object, Callable[[_At], Operation]] = {
+    stow.store: _store,
+    qido.search_studies: partial(_search, "study"),
+    qido.search_series: partial(_search, "series"),
+    qido.search_instances: partial(_search, "instance"),
+    wado.retrieve_instances: _retrieve,
+    wado.retrieve_metadata: _metadata,
+    wado.retrieve_frames: partial(_pixels, "RetrieveFrames", "Frames as stored, native ones as little-endian octets."),
+    wado.retrieve_bulkdata: partial(_pixels, "RetrieveBulkData", "The value that a BulkDataURI names; of compressed pixel data the frames."),
+    wado.delete: _delete,
+    capabilities.of_store: _capabilities,
+    capabilities.openapi_page: partial(_page, "GetOpenAPI", "This document.", {capabilities.JSON.media_type: "OpenAPI"}),
+    health.alive: partial(_page, "GetHealth", "The process answers.", {"text/plain; charset=utf-8": None}),
+    health.ready: _ready,
+    health.metrics_page: partial(_page, "GetMetrics", "What Prometheus reads.", {CONTENT_TYPE_LATEST: None}),
+    health.version_page: partial(_page, "GetVersion", "Name and version of the gateway.", {capabilities.JSON.media_type: "Version"}),
+}

@@ -1,0 +1,115 @@
+"""Every parameter that a request can carry, once for all documents that describe the gateway (see `description`).
+
+The schemas say which values are certain to be taken. The gateway takes more than they say: lists by backslash, asterisks in
+dates, whatever viewers are known to send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from gateway.backends.results import KEYS
+from gateway.dicom import dictionary
+from gateway.dicomweb.media import MAX_ACCEPT
+from gateway.dicomweb.resources import MAX_FRAMES, MAX_UID, Level
+from gateway.web.service import SearchLimits
+
+Schema = Mapping[str, Any]
+"""A JSON Schema (2020-12)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A part of a URL, or a header.
+
+    :param summary: a sentence for people.
+    :param schema: of its value; an array is a list with commas.
+    :param alias: another name for the same.
+    :param repeats: whether a list may also be given by repeating the parameter.
+    """
+
+    name: str
+    place: Literal["path", "query", "header"]
+    summary: str
+    schema: Schema
+    alias: str | None = None
+    repeats: bool = False
+
+
+UID: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)*$", "maxLength": MAX_UID}
+_NUMBER = 10**10 - 1
+"""The largest number of ten digits, which is where the gateway stops to read."""
+
+_FRAMES: Schema = {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": _NUMBER}, "minItems": 1, "maxItems": MAX_FRAMES}
+_BULK: Schema = {"type": "string", "pattern": "^[0-9A-F]{8}(/[0-9]{1,6}/[0-9A-F]{8})*$"}
+
+PATH: Mapping[str, Parameter] = {
+    "store": Parameter("store", "path", "A store of the settings.", {"type": "string", "minLength": 1}),
+    "study": Parameter("study", "path", "Study Instance UID.", UID),
+    "series": Parameter("series", "path", "Series Instance UID.", UID),
+    "instance": Parameter("instance", "path", "SOP Instance UID.", UID),
+    "frames": Parameter("frames", "path", "Numbers of frames, from 1.", _FRAMES),
+    "bulk": Parameter("bulk", "path", "What a BulkDataURI ends with: tags, and between two of them the item of the sequence, from 0.", _BULK),
+}
+"""What varies in the paths of `routes`, by the names there."""
+
+ACCEPT = Parameter("accept", "query", "Media types; wins over the Accept header.", {"type": "string", "maxLength": MAX_ACCEPT})
+
+CONDITIONAL = (
+    Parameter("If-None-Match", "header", "Entity tags; the answer is 304 when one of them is its own.", {"type": "string"}),
+    Parameter("Range", "header", "One range of bytes, of a body that is not multipart.", {"type": "string"}),
+    Parameter("If-Range", "header", "The entity tag for which Range counts.", {"type": "string"}),
+)
+
+# -- searches (PS3.18 8.3.4)
+
+_TIME = r"[0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)?"
+_TEXT: Schema = {"type": "string", "pattern": r"^[^\x00-\x1F\x7F\\]*$"}
+_BY_VR: Mapping[str, Schema] = {
+    "UI": {"type": "array", "items": UID},
+    "DA": {"type": "string", "pattern": "^([0-9]{8}(-([0-9]{8})?)?|-[0-9]{8})?$"},
+    "TM": {"type": "string", "pattern": f"^({_TIME}(-({_TIME})?)?|-{_TIME})?$"},
+    "IS": {"type": "string", "pattern": "^([+-]?[0-9]{1,12})?$"},
+    "CS": {"type": "string", "pattern": r"^([^\x00-\x1F\x7F,\\]*|[^\x00-\x1F\x7F*?\\]*)$"},  # a wildcard or a list, not both
+}
+_HOW = {
+    "UI": "a UID or several",
+    "DA": "a date or a range of dates",
+    "TM": "a time or a range of times",
+    "IS": "a number",
+    "CS": "a code, several with commas, or one with wildcards",
+}
+
+_LEVELS: tuple[Level, ...] = get_args(Level)
+
+
+def search_parameters(level: Level, limits: SearchLimits) -> Iterator[Parameter]:
+    """What a search for studies, series or instances takes; keys of the levels above are among it."""
+    yield from _controls(level, limits)
+    yield ACCEPT
+    for path, owner in KEYS.items():
+        if _LEVELS.index(owner) <= _LEVELS.index(level):
+            yield _key(path)
+
+
+def _controls(level: Level, limits: SearchLimits) -> Iterator[Parameter]:
+    default, most = limits.results_default, limits.results_max
+    if level == "instance":
+        default, most = limits.instances_default, limits.instances_max
+    limit = {"type": "integer", "minimum": 0, "maximum": _NUMBER, "default": default}
+    offset = {"type": "integer", "minimum": 0, "maximum": limits.offset_max, "default": 0}
+    fields = {"type": "array", "items": {"type": "string"}}
+    yield Parameter("limit", "query", f"Results at most; never more than {most}.", limit)
+    yield Parameter("offset", "query", "Results that are skipped.", offset)
+    yield Parameter("includefield", "query", "Further attributes, or `all`; what the index has of them is given.", fields, repeats=True)
+    yield Parameter("fuzzymatching", "query", "Taken, and answered literally with a Warning.", {"type": "boolean", "default": False})
+
+
+def _key(path: tuple[int, ...]) -> Parameter:
+    keyword = ".".join(dictionary.keyword(tag) or f"{tag:08X}" for tag in path)
+    tags = ".".join(f"{tag:08X}" for tag in path)
+    vr = dictionary.vr(path[-1]) or "UN"
+    how = _HOW.get(vr, "a text, with the wildcards * and ?")
+    return Parameter(keyword, "query", f"{tags} ({vr}): {how}.", _BY_VR.get(vr, _TEXT), tags)
