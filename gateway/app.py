@@ -58,7 +58,7 @@ async def build(settings: Settings, *, slot: int = 0) -> web.Application:
     app = web.Application(middlewares=[middleware.make(edge, in_flight)], client_max_size=1 << 16)
     app[IN_FLIGHT] = in_flight
     app[SERVICE] = service
-    transactions.update(add_routes(app, service))
+    transactions.update(add_routes(app, service, bearer=edge.tokens is not None))
     app.on_response_prepare.append(middleware.on_prepare(edge))
     app.on_cleanup.append(_close)
     return app

@@ -102,7 +102,8 @@ class Connection(web.RequestHandler):
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            self._working = False
+            # What is left of a body that was refused still comes in, and is thrown away: it begins no header.
+            self._working = not request.content.is_eof()
 
     def pause_writing(self) -> None:
         """The client reads slower than the gateway sends."""

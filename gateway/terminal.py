@@ -23,18 +23,30 @@ def say(text: str) -> None:
     Console(soft_wrap=True).print(text, highlight=False, markup=False)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Rows for people; beyond `ROWS` they are only counted."""
-    if not rows:
-        return
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], console: Console | None = None) -> None:
+    """Rows for people, of which only `ROWS` are shown; for programs, where there is no terminal, every row as a line."""
+    console = console or Console(markup=False)
+    if not console.is_terminal:
+        for row in rows:
+            say("\t".join(map(_printable, row)))
+    elif rows:
+        console.print(_drawn(title, columns, rows[:ROWS]))
+        if len(rows) > ROWS:
+            console.print(f"... and {len(rows) - ROWS} more")
+
+
+def _drawn(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
-    for row in rows[:ROWS]:
-        table.add_row(*(cell.encode("unicode_escape").decode() if not cell.isprintable() else cell for cell in row))
-    Console(markup=False).print(table)
-    if len(rows) > ROWS:
-        say(f"... and {len(rows) - ROWS} more")
+    for row in rows:
+        table.add_row(*map(_printable, row))
+    return table
+
+
+def _printable(text: str) -> str:
+    """A name of a file shall not control the terminal."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 @contextmanager

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from gateway import listening
 from gateway.config import ConfigError, Server
@@ -108,3 +111,53 @@ def test_the_url_says_https_when_it_is(tmp_path: Path) -> None:
     [bound] = listening.bind(server())
     with bound:
         assert listening.url(server(tls_certificate="c", tls_key="k"), [bound]).startswith("https://")
+
+
+class Greeting(asyncio.Protocol):
+    """Says one word to everybody."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(b"hello")  # type: ignore[attr-defined]  # uvloop's transports are none of asyncio's classes
+        transport.close()
+
+
+@pytest.mark.parametrize("new_loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def test_who_waits_in_the_queue_when_the_port_closes_is_served(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def scenario() -> list[bytes]:
+        [bound] = listening.bind(server())
+        with bound:
+            address = bound.getsockname()
+            port = listening.Port(bound, Greeting, None, 1)
+            await port.open()
+            # The loop does not turn here: all of them wait in the kernel.
+            clients = [socket.create_connection(address, timeout=30) for _ in range(5)]
+            await port.close()
+            await port.close()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address, timeout=30)
+            words = [await asyncio.to_thread(client.recv, 10) for client in clients]
+            for client in clients:
+                client.close()
+            return words
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(scenario()) == [b"hello"] * 5
+
+
+@pytest.mark.parametrize("new_loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def test_who_was_taken_in_just_before_the_port_closes_is_served(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def scenario() -> list[bytes]:
+        [bound] = listening.bind(server())
+        with bound:
+            port = listening.Port(bound, Greeting, None, 1)
+            await port.open()
+            clients = [socket.create_connection(bound.getsockname(), timeout=30) for _ in range(5)]
+            await asyncio.sleep(0)  # one turn: accepted, and on asyncio not made yet
+            await port.close()
+            words = [await asyncio.to_thread(client.recv, 10) for client in clients]
+            for client in clients:
+                client.close()
+            return words
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(scenario()) == [b"hello"] * 5

@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from gateway import terminal
 
 
-def test_long_tables_end_with_a_count(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.table("Refused", ("File", "Reason"), [(f"file{number}", "[bold]why") for number in range(terminal.ROWS + 7)])
-    text = capsys.readouterr().out
+def shown(rows: list[tuple[str, str]]) -> str:
+    """What a terminal would get."""
+    output = io.StringIO()
+    terminal.table(
+        "Refused", ("File", "Reason"), rows, Console(file=output, force_terminal=True, color_system=None, markup=False, width=80)
+    )
+    return output.getvalue()
+
+
+def test_long_tables_end_with_a_count() -> None:
+    text = shown([(f"file{number}", "[bold]why") for number in range(terminal.ROWS + 7)])
     assert "file0 " in text
     assert "[bold]why" in text
     assert f"file{terminal.ROWS} " not in text
@@ -15,15 +26,22 @@ def test_long_tables_end_with_a_count(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_an_empty_table_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown([]) == ""
     terminal.table("Refused", ("File",), [])
     assert capsys.readouterr().out == ""
 
 
 def test_names_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.table("Refused", ("File",), [("a\x1b[2Jb\n",)])
-    text = capsys.readouterr().out
-    assert "\x1b" not in text
-    assert "a\\x1b[2Jb\\n" in text
+    name = "a\x1b[2Jb\n"
+    assert "a\\x1b[2Jb\\n" in shown([(name, "why")])
+    terminal.table("Refused", ("File",), [(name,)])
+    assert capsys.readouterr().out == "a\\x1b[2Jb\\n\n"
+
+
+def test_programs_get_every_row_as_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(f"/a/long/name/of/a/file/{'x' * 100}/{number}", "why") for number in range(terminal.ROWS + 7)]
+    terminal.table("Refused", ("File", "Reason"), rows)
+    assert capsys.readouterr().out.splitlines() == ["\t".join(row) for row in rows]
 
 
 def test_steps_turn_totals_into_differences() -> None:

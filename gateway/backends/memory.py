@@ -177,7 +177,7 @@ class MemoryBackend:
         blobs = [one.blob for one in held]
         if retrieve.view is View.INSTANCES:
             single = retrieve.resource.instance is not None
-            return instances(blobs, retrieve.accept, self._default, asyncio.to_thread, single=single)
+            return instances(blobs, retrieve.accept, self._default, asyncio.to_thread, single=single, limits=self._limits)
         if retrieve.view is View.FRAMES:
             return frames_body(blobs[0], held[0].table, retrieve.resource.frames, retrieve.accept, asyncio.to_thread, self._limits)
         data, walk = _modelled(held[0], self._limits)

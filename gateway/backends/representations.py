@@ -20,6 +20,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from gateway.backends.base import Body, FileSlice, Piece
+from gateway.dicom.elements import Limits
 from gateway.dicom.header import Instance
 from gateway.dicom.native import Transcoder
 from gateway.dicom.part10 import BIG_ENDIAN, DEFLATED, IMPLICIT
@@ -120,18 +121,26 @@ def chosen_syntax(blob: Blob, accept: Accept, default: str, *, single: bool) -> 
     return offer
 
 
-def instances(blobs: Sequence[Blob], accept: Accept, default: str, run: Runner, *, single: bool) -> Body:
+def instances(
+    blobs: Sequence[Blob],
+    accept: Accept,
+    default: str,
+    run: Runner,
+    *,
+    single: bool,
+    limits: Limits = Limits(),
+) -> Body:
     """Instances in the order of `blobs`."""
     offers = [chosen_syntax(blob, accept, default, single=single) for blob in blobs]
     if single and not offers[0].multipart:
-        return _single(blobs[0], offers[0], run)
-    return _multipart(blobs, offers, run)
+        return _single(blobs[0], offers[0], run, limits)
+    return _multipart(blobs, offers, run, limits)
 
 
-def _single(blob: Blob, offer: Offer, run: Runner) -> Body:
+def _single(blob: Blob, offer: Offer, run: Runner, limits: Limits) -> Body:
     media = typed(DICOM, offer.transfer_syntax)
     if not offer.as_stored:
-        return Body(media, _transcoded(blob, run), etag=f"{blob.version}-explicit", modified=blob.modified)
+        return Body(media, _transcoded(blob, run, limits), etag=f"{blob.version}-explicit", modified=blob.modified)
     return whole(media, blob.source.piece(0, blob.size), blob)
 
 
@@ -165,7 +174,7 @@ def _part(piece: Piece, start: int, stop: int) -> Piece:
     return FileSlice(piece.descriptor, piece.offset + start, stop - start)
 
 
-def _multipart(blobs: Sequence[Blob], offers: Sequence[Offer], run: Runner) -> Body:
+def _multipart(blobs: Sequence[Blob], offers: Sequence[Offer], run: Runner, limits: Limits) -> Body:
     boundary = framing.new_boundary()
     heads = [framing.part_head(boundary, typed(DICOM, offer.transfer_syntax)) for offer in offers]
     tail = framing.closing(boundary)
@@ -183,7 +192,7 @@ def _multipart(blobs: Sequence[Blob], offers: Sequence[Offer], run: Runner) -> B
                     if (piece := ahead.pop(index, None)) is not None:
                         yield piece
                     else:
-                        async for made in _transcoded(blobs[index], run):
+                        async for made in _transcoded(blobs[index], run, limits):
                             yield made
             finally:
                 _close_all(ahead)
@@ -217,15 +226,15 @@ def close_pieces(pieces: Iterable[Piece]) -> None:
             os.close(piece.descriptor)
 
 
-async def _transcoded(blob: Blob, run: Runner) -> AsyncGenerator[Piece, None]:
+async def _transcoded(blob: Blob, run: Runner, limits: Limits) -> AsyncGenerator[Piece, None]:
     """An instance as Explicit VR Little Endian, in bounded memory."""
-    transcoder = Transcoder()
+    transcoder = Transcoder(limits=limits)
     for offset in range(0, blob.size, TRANSCODE_PIECE):
         count = min(TRANSCODE_PIECE, blob.size - offset)
         for piece in await run(partial(_feed, transcoder, blob, offset, count)):
-            yield bytes(piece)
+            yield piece
     for piece in await run(transcoder.finish):
-        yield bytes(piece)
+        yield piece
 
 
 def _feed(transcoder: Transcoder, blob: Blob, offset: int, count: int) -> list[bytes]:

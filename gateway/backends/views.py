@@ -13,7 +13,8 @@ from gateway.backends.base import Body, Piece
 from gateway.backends.representations import NATIVE, OCTETS, Blob, Runner, close_pieces, opened, typed, whole
 from gateway.dicom.byteorder import WORD, swapped
 from gateway.dicom.elements import PIXELS, UNDEFINED, Limits, Walk
-from gateway.dicom.frames import FrameTable
+from gateway.dicom.explicit import word_size
+from gateway.dicom.frames import BITS, FrameTable
 from gateway.dicom.metadata import locate
 from gateway.dicom.model import Data
 from gateway.dicom.native import inflated
@@ -192,7 +193,7 @@ def bulk_body(blob: Blob, table: FrameTable | None, data: Data, walk: Walk, path
     offer = choose(accept, [Offer(OCTETS, EXPLICIT_LITTLE_ENDIAN, multipart=multipart, as_stored=True) for multipart in (True, False)])
     if offer is None:
         raise NotAcceptable("bulk data is application/octet-stream")
-    return _parts(offer, [partial(_value, blob, data, walk, vr, offset, length)], [length], blob, run)
+    return _parts(offer, [partial(_value, blob, data, walk, vr, offset, length, pixels=tag in PIXELS and depth == 0)], [length], blob, run)
 
 
 def _icon(blob: Blob, data: Data, walk: Walk, offset: int, accept: Accept, run: Runner) -> Body:
@@ -217,9 +218,16 @@ def _joined(read: Callable[[int, int], bytes], offset: int) -> bytes:
     return b"".join(fragments[1:])
 
 
-def _value(blob: Blob, data: Data, walk: Walk, vr: str, offset: int, length: int) -> Piece:
+def _bits_allocated(walk: Walk, data: Data) -> int:
+    """Bits Allocated (0028,0100) of a big endian instance, 0 where it is missing."""
+    found = (bytes(data[offset : offset + length]) for tag, _, offset, length, depth in walk.events if tag == BITS and depth == 0)
+    return int.from_bytes(next(found, b""), "big")
+
+
+def _value(blob: Blob, data: Data, walk: Walk, vr: str, offset: int, length: int, *, pixels: bool) -> Piece:
     if walk.syntax in DEFLATED:
         return _cut(data, offset, length)
-    if walk.syntax == BIG_ENDIAN and WORD.get(vr, 1) > 1:
-        return swapped(blob.source.read(offset, length), WORD[vr])
+    if walk.syntax == BIG_ENDIAN:
+        word = word_size(vr, _bits_allocated(walk, data)) if pixels else WORD.get(vr, 1)
+        return swapped(blob.source.read(offset, length), word)
     return blob.source.piece(offset, length)

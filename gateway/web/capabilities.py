@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import quoteattr
 
 import orjson
 from aiohttp import web
@@ -25,14 +25,14 @@ JSON = Offer("application/json")
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """The documents as bytes in UTF-8; `URL_BASE` in quotes stands in them once for the URL that they are about.
+    """The documents in UTF-8; `URL_BASE` in quotes stands in each of them for the URL that it is about.
 
-    :param stores: one for each base of `routes.BASES` and each media type.
-    :param service: the OpenAPI document.
+    :param store: of any store, by its media type.
+    :param gateway: OpenAPI, of all routes.
     """
 
-    stores: Mapping[tuple[str, Offer], bytes]
-    service: bytes
+    store: Mapping[Offer, bytes]
+    gateway: bytes
 
 
 DOCUMENTS: web.AppKey[Documents] = web.AppKey("documents", Documents)
@@ -46,19 +46,16 @@ async def of_store(request: web.Request, service: Service) -> web.StreamResponse
     offer = choose(parse_accept(request.headers.getall("Accept", []), request.query.get("accept")), (WADL, JSON))
     if offer is None:
         raise NotAcceptable(f"capabilities are {WADL.media_type} or {JSON.media_type}")
-    resource = request.match_info.route.resource
-    assert resource is not None  # noqa: S101 - a handler is called by way of a route; narrows the type
-    document = request.app[DOCUMENTS].stores[resource.canonical.rstrip("/"), offer]
-    headers = {"Content-Type": offer.media_type, "Allow": "OPTIONS"}
-    return web.Response(body=_about(document, base_url(request, service), offer), headers=headers)
+    body = _about(request.app[DOCUMENTS].store[offer], base_url(request, service), offer)
+    return web.Response(body=body, headers={"Content-Type": offer.media_type, "Allow": "OPTIONS"})
 
 
 async def openapi_page(request: web.Request, service: Service) -> web.StreamResponse:
     """``GET /openapi.json``."""
     root = public_root(request, service.public_url, service.trusted_proxies)
-    return web.Response(body=_about(request.app[DOCUMENTS].service, root, JSON), headers={"Content-Type": JSON.media_type})
+    return web.Response(body=_about(request.app[DOCUMENTS].gateway, root, JSON), headers={"Content-Type": JSON.media_type})
 
 
 def _about(document: bytes, url: str, offer: Offer) -> bytes:
-    quoted = f'"{escape(url, {chr(34): "&quot;"})}"'.encode() if offer is WADL else orjson.dumps(url)
+    quoted = quoteattr(url).encode() if offer is WADL else orjson.dumps(url)
     return document.replace(_MARK, quoted, 1)

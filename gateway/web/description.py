@@ -22,11 +22,11 @@ from gateway.dicomweb.resources import Level
 from gateway.metrics import Transaction
 from gateway.web import capabilities, health, qido, stow, wado
 from gateway.web.middleware import OPEN
-from gateway.web.parameters import ACCEPT, CONDITIONAL, PATH, Parameter, search_parameters
+from gateway.web.parameters import ACCEPT, IF_NONE_MATCH, PATH, RANGES, Parameter, search_parameters
 from gateway.web.service import SearchLimits
 
 Content = Mapping[str, str | None]
-"""Media type -> the name of its schema in `schemas.SCHEMAS`, None for what is not JSON. The first one is the default."""
+"""Media type -> the name of its schema in `openapi.SCHEMAS`, None for what is not JSON. The first one is the default."""
 
 
 class Routed(Protocol):
@@ -67,7 +67,7 @@ class Answer:
 class Operation:
     """What one method of one resource does.
 
-    :param name: of the transaction, unique within a store; that of PS3.18 table H-1 where it is there.
+    :param name: unique among all routes; that of the transaction in PS3.18 table H-1 where it is there.
     :param summary: a sentence for people.
     :param takes: media types of the request's body, empty where it has none.
     :param accepts: what an Accept can usefully ask for, the default first.
@@ -106,16 +106,29 @@ def describe(route: Routed, limits: SearchLimits, *, bearer: bool) -> Described:
     at = _At(tuple(re.findall(r"{(\w+)", route.path)), route.path.endswith("/"), limits)
     operation = _OPERATIONS[route.handler](at)
     credentials = bearer and route.transaction not in OPEN
-    # Any route can meet these: a house that is full, a caller who is not known, a store that is not there.
-    common = [400, 503, *([401] if credentials else []), *([404] if "store" in at.names else [])]
+    # Any route can meet these: no HTTP, a caller who is not known, a store that is not there, a house that is full.
+    common = [400, *([401] if credentials else []), *([404] if "store" in at.names else []), 503]
     answers = {status: problem(status) for status in common} | {answer.status: answer for answer in operation.answers}
     whole = replace(
         operation,
+        name=operation.name + "InStore" * ("store" in at.names),
         parameters=(*(PATH[name] for name in at.names), *operation.parameters),
         answers=tuple(answers[status] for status in sorted(answers)),
         credentials=credentials,
     )
-    return Described(route.method, re.sub(r":[^}]*", "", route.path), route.transaction, whole)
+    path = re.sub(r":[^}]*", "", route.path)
+    return Described(route.method, path, route.transaction, _headers_alone(whole) if route.method == "HEAD" else whole)
+
+
+def _headers_alone(operation: Operation) -> Operation:
+    """What HEAD gives where GET is `operation`; ranges have no meaning for it (RFC 9110 14.2)."""
+    return replace(
+        operation,
+        name=operation.name + "Headers",
+        summary=f"The headers of the answer to GET. {operation.summary}",
+        parameters=tuple(parameter for parameter in operation.parameters if parameter not in RANGES),
+        answers=tuple(replace(answer, content={}) for answer in operation.answers if answer.status not in (206, 416)),
+    )
 
 
 # -- pieces
@@ -224,7 +237,7 @@ def _bytes(name: str, summary: str, multi: tuple[str, ...], single: tuple[str, .
         Answer(304, "Not changed.", {}, ("ETag", "Last-Modified")),
         *map(problem, (404, 406, 410, 416)),
     )
-    return Operation(name, summary, (ACCEPT, *CONDITIONAL), (), accepts, answers)
+    return Operation(name, summary, (ACCEPT, IF_NONE_MATCH, *RANGES), (), accepts, answers)
 
 
 def _metadata(at: _At) -> Operation:
@@ -262,7 +275,7 @@ _OPERATIONS: Mapping[object, Callable[[_At], Operation]] = {
     wado.retrieve_instances: _retrieve,
     wado.retrieve_metadata: _metadata,
     wado.retrieve_frames: partial(_pixels, "RetrieveFrames", "Frames as stored, native ones as little-endian octets."),
-    wado.retrieve_bulkdata: partial(_pixels, "RetrieveBulkData", "The value that a BulkDataURI names; of compressed pixel data the frames."),
+    wado.retrieve_bulkdata: partial(_pixels, "RetrieveBulkData", "What a BulkDataURI names; of compressed pixel data the frames."),
     wado.delete: _delete,
     capabilities.of_store: _capabilities,
     capabilities.openapi_page: partial(_page, "GetOpenAPI", "This document.", {capabilities.JSON.media_type: "OpenAPI"}),

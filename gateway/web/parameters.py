@@ -51,14 +51,15 @@ PATH: Mapping[str, Parameter] = {
     "series": Parameter("series", "path", "Series Instance UID.", UID),
     "instance": Parameter("instance", "path", "SOP Instance UID.", UID),
     "frames": Parameter("frames", "path", "Numbers of frames, from 1.", _FRAMES),
-    "bulk": Parameter("bulk", "path", "What a BulkDataURI ends with: tags, and between two of them the item of the sequence, from 0.", _BULK),
+    "bulk": Parameter("bulk", "path", "The end of a BulkDataURI: tags, and between two of them the item of the sequence, from 0.", _BULK),
 }
 """What varies in the paths of `routes`, by the names there."""
 
 ACCEPT = Parameter("accept", "query", "Media types; wins over the Accept header.", {"type": "string", "maxLength": MAX_ACCEPT})
 
-CONDITIONAL = (
-    Parameter("If-None-Match", "header", "Entity tags; the answer is 304 when one of them is its own.", {"type": "string"}),
+IF_NONE_MATCH = Parameter("If-None-Match", "header", "Entity tags; the answer is 304 when one of them is its own.", {"type": "string"})
+
+RANGES = (
     Parameter("Range", "header", "One range of bytes, of a body that is not multipart.", {"type": "string"}),
     Parameter("If-Range", "header", "The entity tag for which Range counts.", {"type": "string"}),
 )

@@ -15,7 +15,7 @@ from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import NotAcceptable
 from gateway.web.service import SERVICE, Service, base_url
 
-_OFFERS = (Offer("application/dicom+json"), Offer("application/json"))
+OFFERS = (Offer("application/dicom+json"), Offer("application/json"))
 
 
 async def search_studies(request: web.Request, service: Service) -> web.StreamResponse:
@@ -34,7 +34,7 @@ async def search_instances(request: web.Request, service: Service) -> web.Stream
 
 
 async def _search(request: web.Request, service: Service, level: Level) -> web.StreamResponse:
-    offer = choose(parse_accept(request.headers.getall("Accept", []), request.query.get("accept")), _OFFERS)
+    offer = choose(parse_accept(request.headers.getall("Accept", []), request.query.get("accept")), OFFERS)
     if offer is None:
         raise NotAcceptable("search results are application/dicom+json")
     limits = service.search_limits

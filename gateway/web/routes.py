@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple, Protocol
 
+import orjson
 from aiohttp import web
 
 from gateway.metrics import Transaction
-from gateway.web import health, qido, stow, wado
-from gateway.web.service import Service
+from gateway.web import capabilities, health, openapi, qido, stow, wadl, wado
+from gateway.web.capabilities import DOCUMENTS, Documents
+from gateway.web.description import describe
+from gateway.web.service import SearchLimits, Service
 
 
 class Handler(Protocol):
@@ -39,6 +42,8 @@ _SERIES = _STUDY + "/series/{series}"
 _INSTANCE = _SERIES + "/instances/{instance}"
 
 STORE_ROUTES = (
+    Route("OPTIONS", "", "capabilities", capabilities.of_store),
+    Route("OPTIONS", "/", "capabilities", capabilities.of_store),
     Route("POST", "/studies", "store", stow.store),
     Route("POST", _STUDY, "store", stow.store),
     Route("GET", "/studies", "search", qido.search_studies),
@@ -65,18 +70,40 @@ SERVICE_ROUTES = (
     Route("GET", "/readyz", "health", health.ready),
     Route("GET", "/metrics", "other", health.metrics_page),
     Route("GET", "/version", "other", health.version_page),
+    Route("GET", "/openapi.json", "capabilities", capabilities.openapi_page),
 )
 
 
-def add_routes(app: web.Application, service: Service) -> dict[object, Transaction]:
-    """Adds all routes; returns the transaction of each (method, canonical path)."""
+def everything() -> Iterator[Route]:
+    """All routes with their whole paths; HEAD wherever GET is."""
+    yield from _with_head(SERVICE_ROUTES)
+    for base in BASES:
+        yield from (route._replace(path=base + route.path) for route in _with_head(STORE_ROUTES))
+
+
+def _with_head(routes: Iterable[Route]) -> Iterator[Route]:
+    for route in routes:
+        yield route
+        if route.method == "GET":
+            yield route._replace(method="HEAD")
+
+
+def add_routes(app: web.Application, service: Service, *, bearer: bool = False) -> dict[object, Transaction]:
+    """Adds all routes, and the documents that describe them; returns the transaction of each (method, canonical path).
+
+    :param bearer: whether callers are asked for tokens.
+    """
     transactions: dict[object, Transaction] = {}
-    everything = [*SERVICE_ROUTES, *(route._replace(path=base + route.path) for base in BASES for route in STORE_ROUTES)]
-    for route in everything:
+    for route in everything():
         added = app.router.add_route(route.method, route.path, partial(route.handler, service=service))
         assert added.resource is not None  # noqa: S101 - a route with a path has one; narrows the type
         transactions[route.method, added.resource.canonical] = route.transaction
-        if route.method == "GET":
-            app.router.add_route("HEAD", route.path, partial(route.handler, service=service))
-            transactions["HEAD", added.resource.canonical] = route.transaction
+    app[DOCUMENTS] = documents(service.search_limits, bearer=bearer)
     return transactions
+
+
+def documents(limits: SearchLimits, *, bearer: bool) -> Documents:
+    """What describes a store, and the whole gateway."""
+    store = wadl.application(describe(route, limits, bearer=bearer) for route in _with_head(STORE_ROUTES))
+    whole = openapi.document([describe(route, limits, bearer=bearer) for route in everything()], bearer=bearer)
+    return Documents({capabilities.WADL: wadl.to_xml(store), capabilities.JSON: wadl.to_json(store)}, orjson.dumps(whole))

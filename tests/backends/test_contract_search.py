@@ -133,7 +133,7 @@ async def answer(backend: Backend, asked: Query) -> tuple[Any, ...]:
     return matches.remaining, [json.loads(result) for result in matches.results]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_memory_and_index_answer_every_search_alike(both: tuple[Backend, Backend], data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(sorted(KEYS)), min_size=1, max_size=2, unique=True))

@@ -95,7 +95,9 @@ class Retriever:
         rows = self._readers.read(partial(instances, resource=retrieve.resource))
         if retrieve.view is View.INSTANCES:
             single = retrieve.resource.instance is not None
-            return instances_body([self._blob(row) for row in rows], retrieve.accept, self._default, self._run, single=single)
+            return instances_body(
+                [self._blob(row) for row in rows], retrieve.accept, self._default, self._run, single=single, limits=self._limits
+            )
         row = rows[0]
         table = self._table(row.generation) if row.pixel_start is not None else None
         if retrieve.view is View.FRAMES:

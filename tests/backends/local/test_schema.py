@@ -1,0 +1,91 @@
+"""The index as a database."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from gateway.backends.local import schema
+from gateway.errors import StoreUnavailable
+
+
+def value(db: sqlite3.Connection, pragma: str) -> object:
+    return db.execute(f"PRAGMA {pragma}").fetchone()[0]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "index.sqlite"
+
+
+@pytest.mark.parametrize(("durable", "synchronous"), [(True, 2), (False, 1)])
+def test_commits_are_synced_unless_durability_is_relaxed(path: Path, durable: bool, synchronous: int) -> None:
+    db = schema.connect(path, durable=durable)
+    assert value(db, "journal_mode") == "wal" and value(db, "synchronous") == synchronous
+    assert not db.in_transaction and db.isolation_level is None
+    db.close()
+
+
+def test_readers_cannot_write(path: Path) -> None:
+    db = schema.connect(path)
+    schema.migrate(db)
+    reader = schema.connect(path, read_only=True)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.execute("UPDATE meta SET value = 1")
+    reader.close()
+    db.close()
+
+
+def test_a_fresh_database_gets_the_schema_once(path: Path) -> None:
+    db = schema.connect(path)
+    assert schema.version(db) == 0
+    schema.migrate(db)
+    assert schema.version(db) == schema.VERSION
+    db.execute("UPDATE meta SET value = 7 WHERE key = 'next_generation'")
+    schema.migrate(db)
+    assert db.execute("SELECT value FROM meta WHERE key = 'next_generation'").fetchone() == (7,)
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert tables == {"meta", "study", "series", "instance", "metadata", "deleted", "garbage"}
+    db.close()
+
+
+def test_there_is_a_step_from_every_version() -> None:
+    assert sorted(schema._MIGRATIONS) == list(range(schema.VERSION))
+
+
+def test_a_newer_database_is_refused_and_left_alone(path: Path) -> None:
+    db = schema.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreUnavailable, match="version 99"):
+        schema.migrate(db)
+    assert list(db.execute("SELECT * FROM sqlite_master")) == []
+    db.close()
+
+
+def test_a_step_that_fails_leaves_nothing_half_done(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "_MIGRATIONS", {0: "CREATE TABLE half (x); CREATE TABLE half (x);"})
+    db = schema.connect(path)
+    with pytest.raises(sqlite3.OperationalError, match="already exists"):
+        schema.migrate(db)
+    db.close()
+    monkeypatch.undo()
+    db = schema.connect(path)
+    schema.migrate(db)
+    assert not list(db.execute("SELECT * FROM sqlite_master WHERE name = 'half'"))
+    db.close()
+
+
+def test_uids_are_unique_where_the_model_says_so(path: Path) -> None:
+    db = schema.connect(path)
+    schema.migrate(db)
+    study = "INSERT INTO study (uid, source, attributes) VALUES (?, 1, '')"
+    series = "INSERT INTO series (study, uid, source, attributes) VALUES (?, ?, 1, '')"
+    db.execute(study, ("1",))
+    db.execute(series, (1, "1.1"))
+    db.execute(series, (2, "1.1"))  # the same Series Instance UID in another study: wrong, but met
+    for sql, values in ((study, ("1",)), (series, (1, "1.1"))):
+        with pytest.raises(sqlite3.IntegrityError):
+            db.execute(sql, values)
+    db.close()
