@@ -149,7 +149,7 @@ async def _drain(in_flight: InFlight, server: Server, connections: Connections, 
     await stop.patience(asyncio.sleep(server.drain_delay), server.drain_delay + 1)
     for port in ports:
         await port.close()
-    drained = await stop.patience(_quiet(in_flight, connections), server.drain_timeout)
+    drained = await stop.patience(_quiet(in_flight, connections), server.drain_timeout) or in_flight.count == 0
     if not drained:
         log.warning("requests cut off", requests=in_flight.count)
         connections.cut()

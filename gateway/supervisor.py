@@ -21,7 +21,7 @@ from pathlib import Path
 from gateway import listening, logs
 from gateway.config import Settings
 from gateway.exits import FAILED, MISCONFIGURED, OK
-from gateway.worker import METRICS
+from gateway.worker import METRICS, OWN_FOLDER
 
 WORKER = (sys.executable, "-m", "gateway.worker")
 
@@ -67,9 +67,7 @@ def metrics_folder() -> Iterator[Path]:
     """
     chosen = os.environ.get(METRICS)
     memory = "/dev/shm"  # noqa: S108 - mkdtemp makes a private folder in it
-    folder = (
-        Path(chosen) if chosen else Path(tempfile.mkdtemp(prefix="gateway-metrics-", dir=memory if os.access(memory, os.W_OK) else None))
-    )
+    folder = Path(chosen) if chosen else Path(tempfile.mkdtemp(prefix=OWN_FOLDER, dir=memory if os.access(memory, os.W_OK) else None))
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.db"):
         old.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,12 +16,13 @@ ROWS = 100
 
 def announce(url: str) -> None:
     """Where the gateway is, and how to stop it."""
-    Console().print(f"Serving at {url}/dicom-web\nCtrl-C lets requests finish and stops; a second one stops at once.", highlight=False)
+    say(f"Serving at {url}/dicom-web\nCtrl-C lets requests finish and stops; a second one stops at once.")
 
 
 def say(text: str) -> None:
     """A line as it is."""
-    Console(soft_wrap=True).print(text, highlight=False, markup=False)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], console: Console | None = None) -> None:

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from gateway import logs
 from gateway.config import Settings
 
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder in which the metrics of several processes are added up."""
+
+OWN_FOLDER = "gateway-metrics-"
+"""How the name of a metrics folder begins that the supervisor made, and that goes with it."""
 
 
 def run(settings: Settings, *, slot: int = 0, parent: int | None = None, announce: Callable[[str], None] | None = None) -> int:
@@ -46,8 +51,18 @@ def name_metrics(slot: int) -> None:
 
 def main() -> int:
     """A supervised worker: ``python -m gateway.worker SLOT``, with pickled settings on standard input, which stays open."""
+    supervisor = os.getppid()
     settings: Settings = pickle.load(sys.stdin.buffer)  # noqa: S301 - comes from the supervisor, our own parent process
-    return run(settings, slot=int(sys.argv[1]), parent=sys.stdin.fileno())
+    code = run(settings, slot=int(sys.argv[1]), parent=sys.stdin.fileno())
+    if os.getppid() != supervisor:
+        _remove_orphaned_metrics(Path(os.environ[METRICS]))
+    return code
+
+
+def _remove_orphaned_metrics(folder: Path) -> None:
+    """A supervisor that was killed could not clean up."""
+    if folder.name.startswith(OWN_FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -49,9 +49,15 @@ class Blocked(AssertionError):
     """Raised in place of the call, so that it cannot be overlooked."""
 
 
-def watch(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Watches until `monkeypatch` is undone; the list grows by each call and the place that made it."""
-    found: list[str] = []
+class Found(list[str]):
+    """Each blocking call and the place that made it. Nothing is watched while `starting`: no request waits then."""
+
+    starting = False
+
+
+def watch(monkeypatch: pytest.MonkeyPatch) -> Found:
+    """Watches until `monkeypatch` is undone."""
+    found = Found()
     for owner, name in CALLS:
         monkeypatch.setattr(owner, name, _watched(getattr(owner, name), name, found))
     monkeypatch.setattr(os, "preadv", _watched(os.preadv, "preadv", found, allowed=_without_waiting))
@@ -60,7 +66,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def _watched(call: Callable[..., Any], name: str, found: list[str], allowed: Callable[..., bool] | None = None) -> Callable[..., Any]:
+def _watched(call: Callable[..., Any], name: str, found: Found, allowed: Callable[..., bool] | None = None) -> Callable[..., Any]:
     @functools.wraps(call)
     def watched(*args: Any, **kwargs: Any) -> Any:
         if not (allowed is not None and allowed(*args, **kwargs)):
@@ -74,10 +80,12 @@ def _without_waiting(descriptor: int, buffers: Any, offset: int, flags: int = 0)
     return bool(flags & os.RWF_NOWAIT)
 
 
-def _check(name: str, found: list[str]) -> None:
+def _check(name: str, found: Found) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:  # a worker thread
+        return
+    if found.starting:
         return
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and not (place := frame.f_code.co_filename).startswith((OURS, TESTS)):
@@ -87,7 +95,7 @@ def _check(name: str, found: list[str]) -> None:
         raise Blocked(found[-1])
 
 
-def _connection(found: list[str]) -> type[sqlite3.Connection]:
+def _connection(found: Found) -> type[sqlite3.Connection]:
     class Watched(sqlite3.Connection):
         def execute(self, *args: Any, **kwargs: Any) -> sqlite3.Cursor:
             _check("execute", found)

@@ -15,8 +15,8 @@ from gateway import toml
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "gateway").rglob("*.py"))
 
-LONGEST = 400
-"""Lines of a file; what grows beyond is two ideas."""
+LONGEST = {"gateway": 400, "loadtests": 400, "tests": 500}
+"""Lines of a file; what grows beyond is two ideas. A test file may follow its source a little further."""
 
 LONGER: dict[str, str] = {}
 """Files that are longer, each with its reason."""
@@ -24,7 +24,6 @@ LONGER: dict[str, str] = {}
 WITHOUT_TWIN = {
     "gateway/__main__.py": "two lines; tests/test_cli.py runs it",
     "gateway/exits.py": "three numbers",
-    "gateway/worker.py": "an entry; tests/test_supervisor.py and tests/test_cli.py run it as a process",
 }
 """Sources without a test file of the same name, each with its reason. Package files (__init__) hold no code."""
 
@@ -97,7 +96,7 @@ def test_test_folders_are_packages() -> None:
 
 def test_no_file_is_too_long() -> None:
     sizes = {relative(path): path.read_bytes().count(b"\n") for path in python_files()}
-    assert {name: size for name, size in sizes.items() if size > LONGEST} == {name: sizes[name] for name in LONGER}
+    assert {name for name, size in sizes.items() if size > LONGEST[name.split("/")[0]]} == set(LONGER)
 
 
 def python_files() -> Iterator[Path]:

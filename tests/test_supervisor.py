@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
 from gateway import supervisor
-from gateway.config import ConfigError
 from gateway.exits import FAILED, MISCONFIGURED, OK
 from tests import tiny
 from tests.test_serving import CHUNKED, PATIENCE, connect, wait_until_refused
@@ -94,16 +92,6 @@ def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
 def test_settings_that_cannot_work_end_it_at_once(tmp_path: Path) -> None:
     with tiny.running(tiny.settings(tmp_path, workers=2, log={"level": "debug"}), "supervised") as (process, _, _):
         assert process.wait(PATIENCE) == MISCONFIGURED
-
-
-def test_a_taken_port_is_noticed_although_workers_would_share_it(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        settings = tiny.settings(tmp_path, workers=2, port=taken.getsockname()[1])
-        with pytest.raises(ConfigError, match=r"server\.port"):
-            supervisor.run(settings)
 
 
 async def test_a_worker_that_is_stopped_before_it_serves_is_no_failure(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from aiohttp import web
 
 from gateway import logs, supervisor
 from gateway.config import ConfigError, Settings
-from gateway.worker import name_metrics
+from gateway.worker import METRICS, name_metrics
 
 TINY_WORKER = (sys.executable, "-m", "tests.tiny", "worker")
 BIG: web.AppKey[list[str]] = web.AppKey("big", list[str])
@@ -119,7 +119,9 @@ def running(settings: Settings, *what: str) -> Iterator[tuple[subprocess.Popen[b
 
     :param what: ``supervised`` runs it under a supervisor.
     """
-    with subprocess.Popen([sys.executable, "-m", "tests.tiny", *what], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+    environment = os.environ | ({METRICS: str(settings.data / "metrics")} if what else {})
+    command = [sys.executable, "-m", "tests.tiny", *what]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env=environment) as process:
         assert process.stdin
         assert process.stdout
         try:

@@ -106,9 +106,10 @@ def describe(route: Routed, limits: SearchLimits, *, bearer: bool) -> Described:
     at = _At(tuple(re.findall(r"{(\w+)", route.path)), route.path.endswith("/"), limits)
     operation = _OPERATIONS[route.handler](at)
     credentials = bearer and route.transaction not in OPEN
-    # Any route can meet these: no HTTP, a caller who is not known, a store that is not there, a house that is full.
-    common = [400, *([401] if credentials else []), *([404] if "store" in at.names else []), 503]
-    answers = {status: problem(status) for status in common} | {answer.status: answer for answer in operation.answers}
+    # What comes before and around all handlers: nonsense, a caller who is not known, a store that is not there, a full house.
+    met = {400: at.names or operation.parameters, 401: credentials, 404: "store" in at.names, 503: True}
+    common = {status: problem(status) for status, possible in met.items() if possible}
+    answers = common | {answer.status: answer for answer in operation.answers}
     whole = replace(
         operation,
         name=operation.name + "InStore" * ("store" in at.names),

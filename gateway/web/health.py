@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from importlib.metadata import version
 
 import orjson
 from aiohttp import web
@@ -12,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway.web.middleware import IN_FLIGHT
-from gateway.web.service import Service
+from gateway.web.service import SERVICE, VERSION, Service
 
 
 async def alive(_: web.Request, service: Service) -> web.StreamResponse:
@@ -48,5 +47,5 @@ def _collect() -> bytes:
 
 async def version_page(_: web.Request, service: Service) -> web.StreamResponse:
     """``GET /version``."""
-    body = orjson.dumps({"name": "dicomweb-gateway", "version": version("dicomweb-gateway")})
+    body = orjson.dumps({"name": SERVICE, "version": VERSION})
     return web.Response(body=body, headers={"Content-Type": "application/json"})

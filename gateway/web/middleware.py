@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from gateway import logs, metrics
-from gateway.errors import BadRequest, Busy, GatewayError, InstanceError, NotAuthenticated, RangeNotSatisfiable
+from gateway.errors import Busy, GatewayError, InstanceError, NotAuthenticated, RangeNotSatisfiable
 from gateway.metrics import Transaction
 from gateway.web.context import CONTEXT, Context
 from gateway.web.service import SERVICE
@@ -36,9 +35,6 @@ LEFT = 499
 """What is counted and logged when the client left before its answer was whole; nginx's number for it."""
 
 _CORS_SECONDS = "600"
-
-# It becomes part of URLs in answers, so that nothing may stand in it that JSON or a browser would read as more than a host.
-_HOST = re.compile(r"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 _log = logs.get_logger()
 
@@ -124,8 +120,6 @@ def make(edge: Edge, in_flight: InFlight) -> Middleware:
 
 async def _answer(request: web.Request, handler: Handler, edge: Edge, context: Context) -> web.StreamResponse:
     try:
-        if _HOST.fullmatch(request.host) is None:
-            raise BadRequest("the Host header names no host (RFC 9112 3.2)")
         if request.method == hdrs.METH_OPTIONS and _is_preflight(request):
             return _preflight()
         if edge.tokens is not None and context.transaction not in OPEN:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from gateway.backends.base import URL_BASE
 from gateway.web.description import PROBLEM, Answer, Described, Operation
 from gateway.web.parameters import Parameter
-
-VERSION = "3.1.0"
+from gateway.web.service import VERSION
 
 Object = dict[str, Any]
 
 _ABOUT = """
 DICOMweb (PS3.18) in front of imaging archives. The default store is at `/dicom-web`, a store of the settings at
 `/stores/{store}/dicom-web`. Which media types an answer can have stands with it; Accept, or `accept` in the URL, chooses.
+What is not HTTP/1.1, or has a line of more than 8190 bytes, is answered in plain text before any route is looked at.
 """
 
 _TAGS = {
@@ -107,10 +106,10 @@ def document(described: Sequence[Described], *, bearer: bool) -> Object:
     security: Object = {"security": [{"bearer": []}]} if bearer else {}
     schemes: Object = {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}} if bearer else {}
     return {
-        "openapi": VERSION,
+        "openapi": "3.1.0",
         "info": {
             "title": "DICOMweb gateway",
-            "version": version("dicomweb-gateway"),
+            "version": VERSION,
             "description": " ".join(_ABOUT.split()),
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },

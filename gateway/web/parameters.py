@@ -38,7 +38,7 @@ class Parameter:
     repeats: bool = False
 
 
-UID: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)*$", "maxLength": MAX_UID}
+UID: dict[str, Any] = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)*$", "maxLength": MAX_UID}
 _NUMBER = 10**10 - 1
 """The largest number of ten digits, which is where the gateway stops to read."""
 
@@ -69,7 +69,7 @@ RANGES = (
 _TIME = r"[0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)?"
 _TEXT: Schema = {"type": "string", "pattern": r"^[^\x00-\x1F\x7F\\]*$"}
 _BY_VR: Mapping[str, Schema] = {
-    "UI": {"type": "array", "items": UID},
+    "UI": {"type": "array", "items": UID | {"pattern": r"^([0-9]+(\.[0-9]+)*)?$"}},  # an empty one asks for the attribute alone
     "DA": {"type": "string", "pattern": "^([0-9]{8}(-([0-9]{8})?)?|-[0-9]{8})?$"},
     "TM": {"type": "string", "pattern": f"^({_TIME}(-({_TIME})?)?|-{_TIME})?$"},
     "IS": {"type": "string", "pattern": "^([+-]?[0-9]{1,12})?$"},

@@ -22,7 +22,7 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-from gateway import metrics
+from gateway import logs, metrics
 from gateway.backends.base import Body, FileSlice, Piece
 from gateway.web.context import context_of
 
@@ -31,6 +31,8 @@ WINDOW = 1 << 20
 
 READ = 256 << 10
 """Bytes read at once where sendfile is not possible (TLS, chunked coding)."""
+
+_log = logs.get_logger()
 
 
 async def send(request: web.Request, body: Body, status: int = 200, headers: dict[str, str] | None = None) -> web.StreamResponse:
@@ -48,6 +50,8 @@ async def _send(request: web.Request, body: Body, status: int, headers: dict[str
         response.content_length = body.length
     elif request.version >= (1, 1):
         response.enable_chunked_encoding()
+    else:
+        response.force_close()  # nothing else tells a client of HTTP/1.0 where the body ends
     writer = await response.prepare(request)
     context.first_byte()
     context.instances += body.instances
@@ -57,7 +61,7 @@ async def _send(request: web.Request, body: Body, status: int, headers: dict[str
         if body.length is not None and request.transport is not None and request.transport.get_extra_info("ssl_object") is None:
             sent = await _by_descriptor(request.transport, writer, body, context.stall_timeout)
             if sent != body.length:
-                raise ConnectionError("a body turned out shorter than was announced")
+                raise EOFError("a body has another length than was announced")
         else:
             await _by_writer(response, body, context.stall_timeout)
         context.sent += body.length or response.body_length
@@ -69,6 +73,7 @@ async def _send(request: web.Request, body: Body, status: int, headers: dict[str
         raise ConnectionResetError("the client stopped reading") from None
     except Exception as error:
         _cut(request)
+        _log.error("answer broke off", request_id=context.request_id, exc_info=error)
         raise ConnectionAbortedError("the answer broke off") from error
     return response
 
@@ -88,20 +93,21 @@ async def _by_writer(response: web.StreamResponse, body: Body, stall: float) -> 
             async with asyncio.timeout(stall):
                 await response.write(piece)
         else:
-            async for some in _read(piece):
-                async with asyncio.timeout(stall):
-                    await response.write(some)
+            async with aclosing(_read(piece)) as read:
+                async for some in read:
+                    async with asyncio.timeout(stall):
+                        await response.write(some)
     await response.write_eof()
 
 
-async def _read(piece: FileSlice) -> AsyncIterator[bytes]:
+async def _read(piece: FileSlice) -> AsyncGenerator[bytes, None]:
     descriptor = piece.descriptor
     try:
         at, end = piece.offset, piece.offset + piece.length
         while at < end:
             some = await asyncio.to_thread(os.pread, descriptor, min(READ, end - at), at)
             if not some:
-                raise ConnectionError("a file ended before its length")
+                raise EOFError("a file ended before its length")
             at += len(some)
             yield some
     finally:
@@ -184,7 +190,7 @@ async def _send_file(outside: socket.socket, piece: FileSlice, stall: float) -> 
                 await _writable(outside, stall)
                 continue
             if not sent:
-                raise ConnectionError("a file ended before its length")
+                raise EOFError("a file ended before its length")
             at += sent
     finally:
         os.close(descriptor)

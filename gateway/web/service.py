@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 
 from aiohttp import web
 
@@ -16,6 +17,9 @@ from gateway.web.public_url import Network, public_root
 
 SERVICE = "dicomweb-gateway"
 """Names the gateway in Warning and Server headers."""
+
+VERSION = version(SERVICE)
+"""Of the package; it lies in a file, which is read once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,13 +40,23 @@ async def store(request: web.Request, service: Service) -> web.StreamResponse:
     if study is not None:
         parse_uid(study, "StudyInstanceUID")
     backend = service.backend(request)
+    offer = _offer(request)
     with service.store_slot():
         intake = await _intake(request, service, study)
         async with aclosing(intake.uploads()) as uploads:
             result = await backend.store(uploads)
     if intake.parts == 0:
         raise BadRequest("the request holds no part")
-    return await _answer(request, service, StoreResult(result.stored, tuple(sorted([*result.failed, *intake.failed], key=_part))))
+    failed = tuple(sorted([*result.failed, *intake.failed], key=_part))
+    return await _answer(request, service, StoreResult(result.stored, failed), offer)
+
+
+def _offer(request: web.Request) -> Offer:
+    """The form of the answer, chosen before anything is stored: an Accept that is too long to be read can still be refused.
+
+    One that cannot be met is no error, but gets the default.
+    """
+    return choose(parse_accept(request.headers.getall("Accept", []), request.query.get("accept")), (JSON, XML)) or JSON
 
 
 def _part(failed: Failed) -> int:
@@ -117,11 +127,8 @@ async def _chunks(request: web.Request, context: Context) -> AsyncGenerator[byte
             yield chunk
 
 
-async def _answer(request: web.Request, service: Service, result: StoreResult) -> web.Response:
+async def _answer(request: web.Request, service: Service, result: StoreResult, offer: Offer) -> web.Response:
     _count(request, result)
-    accept = parse_accept(request.headers.getall("Accept", []), request.query.get("accept"))
-    # The instances are stored, so an Accept that cannot be met is no error any more: it gets the default.
-    offer = choose(accept, (JSON, XML)) or JSON
     base = base_url(request, service)
     write = store_response_xml if offer is XML else store_response_json
     large = len(result.stored) + len(result.failed) > INLINE

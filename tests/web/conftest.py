@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -14,6 +15,7 @@ import pytest
 import uvloop
 
 from gateway import logs
+from gateway.web import routes
 from tests import blocking
 from tests.web.gate import Gate, opened, settings
 
@@ -45,21 +47,36 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def blocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[blocking.Found]:
+    """Blocking calls on the event loop; one fails the test."""
     found = blocking.watch(monkeypatch)
-    yield
+    yield found
     assert found == []
 
 
+_documents = functools.cache(routes.documents)
+"""Made once for all gateways of a run: they take a twentieth of a second each."""
+
+
 @pytest.fixture
-async def serve(tmp_path: Path, lines: Lines) -> AsyncIterator[Serve]:
+async def serve(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, blocked: blocking.Found, lines: Lines) -> AsyncIterator[Serve]:
     """Starts gateways: ``await serve(backend="memory", limits={"parts": 3})``."""
+    monkeypatch.setattr(routes, "documents", _documents)
     async with AsyncExitStack() as running:
 
         async def start(**chosen: Any) -> Gate:
-            return await running.enter_async_context(opened(settings(tmp_path, **chosen)))
+            blocked.starting = True
+            gate = await running.enter_async_context(opened(settings(tmp_path, **chosen)))
+            blocked.starting = False
+            return gate
 
         yield start
+
+
+@pytest.fixture
+async def plain(serve: Serve) -> Gate:
+    """A gateway for what no store has a part in."""
+    return await serve(backend="memory")
 
 
 @pytest.fixture(params=["memory", "local"])

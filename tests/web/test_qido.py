@@ -74,7 +74,7 @@ async def test_attributes_are_asked_for_by_keyword_tag_and_encoded_comma(gate: G
         ("SOPInstanceUID=1.2", 400),
         ("ProtocolName=x", 400),
         ("Unknown=x&access_token=y&alt=json", 200),
-        ("PatientName=%00", 204),
+        ("PatientName=x%00y", 400),
         ("PatientName=%ff%fe", 204),
         ("PatientName='%20OR%201%3D1--", 204),
         ("%ff=1&=2&&", 200),
@@ -128,22 +128,22 @@ async def test_fuzzy_matching_is_said_to_be_missing(gate: Gate) -> None:
         ("nonsense", 406, None),
     ],
 )
-async def test_results_are_json_or_refused(gate: Gate, accept: str, status: int, media: str | None) -> None:
-    await filled(gate, 1)
-    answer = await gate.get("/studies", accept)
+async def test_results_are_json_or_refused(plain: Gate, accept: str, status: int, media: str | None) -> None:
+    await filled(plain, 1)
+    answer = await plain.get("/studies", accept)
     assert answer.status == status
     assert answer.headers["Content-Type"] == (media or "application/problem+json")
 
 
-async def test_without_accept_and_with_accept_in_the_url(gate: Gate) -> None:
-    await filled(gate, 1)
-    assert (await gate.ask("GET", "/studies")).headers["Content-Type"] == JSON
-    assert (await gate.get("/studies?accept=application/json", JSON)).headers["Content-Type"] == "application/json"
+async def test_without_accept_and_with_accept_in_the_url(plain: Gate) -> None:
+    await filled(plain, 1)
+    assert (await plain.ask("GET", "/studies")).headers["Content-Type"] == JSON
+    assert (await plain.get("/studies?accept=application/json", JSON)).headers["Content-Type"] == "application/json"
 
 
-async def test_head_has_the_headers_of_get(gate: Gate) -> None:
-    await filled(gate, 1)
-    get, head = await gate.get("/studies"), await gate.ask("HEAD", "/studies")
+async def test_head_has_the_headers_of_get(plain: Gate) -> None:
+    await filled(plain, 1)
+    get, head = await plain.get("/studies"), await plain.ask("HEAD", "/studies")
     names = ("Content-Length", "Content-Type", "Warning")
     assert [head.headers.get(name) for name in names] == [get.headers.get(name) for name in names]
 
@@ -151,12 +151,12 @@ async def test_head_has_the_headers_of_get(gate: Gate) -> None:
 # -- URLs in results
 
 
-async def test_urls_start_with_the_host_that_was_asked(gate: Gate) -> None:
-    await filled(gate, 2)
+async def test_urls_start_with_the_host_that_was_asked(plain: Gate) -> None:
+    await filled(plain, 2)
     for host in ("a.example", "b.example:8443", "192.0.2.1:80", "[2001:db8::1]:8080", "a_b"):
-        found = (await gate.get("/studies", headers={"Host": host})).json
+        found = (await plain.get("/studies", headers={"Host": host})).json
         assert urls(found) == [f"http://{host}/dicom-web/studies/1.1", f"http://{host}/dicom-web/studies/1.2"]
-    found = (await gate.get("/studies/1.1/series/1.1.2/instances")).json
+    found = (await plain.get("/studies/1.1/series/1.1.2/instances")).json
     assert urls(found)[0] == "http://gate.example/dicom-web/studies/1.1/series/1.1.2/instances/1.1.2.1"
 
 
@@ -190,15 +190,14 @@ async def test_a_forged_host_reaches_only_its_sender(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("host", [b'a","x":"b', b"a b", b"a/b", b"a?b", b"u@b", b"<script>", b"\xff.example", b"", b"a:b", b"a\\b"])
-async def test_a_host_that_is_none_never_gets_into_an_answer(gate: Gate, host: bytes) -> None:
-    await filled(gate, 1)
+async def test_a_host_that_is_none_never_gets_into_an_answer(plain: Gate, host: bytes) -> None:
+    await filled(plain, 1)
     for path in ("/studies", "/studies/1.1/metadata"):
-        answer = await gate.get(path, headers={"Host": host})
-        assert answer.status == 400 or not host or host not in answer.body
+        answer = await plain.get(path, headers={"Host": host})
+        assert f'"http://{plain.host}/dicom-web/studies/1.1'.encode() in answer.body
         assert answer.json
-    answer = await gate.post(dicom(), "application/dicom", {"Host": host})
-    assert answer.status in (200, 400)
-    assert answer.json
+    answer = await plain.post(dicom("1.7"), "application/dicom", {"Host": host})
+    assert answer.json["00081190"]["Value"] == [f"http://{plain.host}/dicom-web/studies/1.7"]
 
 
 async def test_text_that_looks_like_a_url_of_ours_stays_as_it_is(gate: Gate) -> None:
@@ -208,17 +207,17 @@ async def test_text_that_looks_like_a_url_of_ours_stays_as_it_is(gate: Gate) -> 
     assert result["00081030"]["Value"] == [text]
 
 
-async def test_many_results_are_joined_like_few(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    await gate.store(*study("1.1", series=1, instances=23))
-    few = (await gate.get("/instances")).json
+async def test_many_results_are_joined_like_few(plain: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    await plain.store(*study("1.1", series=1, instances=23))
+    few = (await plain.get("/instances")).json
     monkeypatch.setattr(qido, "BATCH", 10)
-    assert (await gate.get("/instances")).json == few
+    assert (await plain.get("/instances")).json == few
     assert len(few) == 23
 
 
-async def test_pipelined_searches_are_answered_in_order(gate: Gate) -> None:
-    await filled(gate)
-    reader, writer = await gate.connect()
+async def test_pipelined_searches_are_answered_in_order(plain: Gate) -> None:
+    await filled(plain)
+    reader, writer = await plain.connect()
     for number in (3, 1, 2):
         writer.write(request("GET", f"{BASE}/studies?StudyInstanceUID=1.{number}"))
     answers = [(await read_answer(reader)).json for _ in range(3)]

@@ -63,8 +63,8 @@ async def test_chunked_bodies_of_any_chunk_size(gate: Gate, form: str, size: int
     assert (await gate.get(INSTANCE, STORED)).body == ONE
 
 
-async def test_a_body_that_comes_byte_by_byte(gate: Gate) -> None:
-    reader, writer = await gate.connect()
+async def test_a_body_that_comes_byte_by_byte(plain: Gate) -> None:
+    reader, writer = await plain.connect()
     for byte in request("POST", BASE + "/studies", {CT: MULTIPART}, LEAST):
         writer.write(bytes([byte]))
         await asyncio.sleep(0)
@@ -115,8 +115,8 @@ async def test_the_answer_names_what_was_stored(gate: Gate) -> None:
         ("nonsense", JSON),
     ],
 )
-async def test_the_answer_is_json_or_xml_and_never_refused_after_the_effect(gate: Gate, accept: str, given: str) -> None:
-    answer = await gate.post(LEAST, headers={"Accept": accept})
+async def test_the_answer_is_json_or_xml_and_never_refused_after_the_effect(plain: Gate, accept: str, given: str) -> None:
+    answer = await plain.post(LEAST, headers={"Accept": accept})
     assert (answer.status, answer.headers.getall(CT)) == (200, [given])
     if given != JSON:
         root = ElementTree.fromstring(answer.body)  # noqa: S314 - our own answer
@@ -125,8 +125,8 @@ async def test_the_answer_is_json_or_xml_and_never_refused_after_the_effect(gate
         assert "1.1.1.1" in uids
 
 
-async def test_accept_of_the_url_wins(gate: Gate) -> None:
-    answer = await gate.post(LEAST, headers={"Accept": JSON}, path="/studies?accept=application/dicom%2Bxml")
+async def test_accept_of_the_url_wins(plain: Gate) -> None:
+    answer = await plain.post(LEAST, headers={"Accept": JSON}, path="/studies?accept=application/dicom%2Bxml")
     assert answer.headers[CT] == "application/dicom+xml"
 
 
@@ -209,11 +209,11 @@ async def test_duplicates(serve: Serve, backend: str, policy: str, status: int, 
         ("nonsense", LEAST, "media type"),
     ],
 )
-async def test_what_cannot_be_parsed_is_400(gate: Gate, media: str, body: bytes, says: str) -> None:
-    answer = await gate.post(body, media)
+async def test_what_cannot_be_parsed_is_400(plain: Gate, media: str, body: bytes, says: str) -> None:
+    answer = await plain.post(body, media)
     assert answer.status == 400
     assert says in answer.detail
-    assert (await gate.get("/studies")).status == 204
+    assert (await plain.get("/studies")).status == 204
 
 
 @pytest.mark.parametrize(
@@ -231,15 +231,15 @@ async def test_what_cannot_be_parsed_is_400(gate: Gate, media: str, body: bytes,
         (MULTIPART, LEAST, {"Content-Encoding": "br"}),
     ],
 )
-async def test_what_is_of_another_kind_is_415(gate: Gate, media: str | None, body: bytes, headers: dict[str, str]) -> None:
-    answer = await gate.post(body, media, headers)
+async def test_what_is_of_another_kind_is_415(plain: Gate, media: str | None, body: bytes, headers: dict[str, str]) -> None:
+    answer = await plain.post(body, media, headers)
     assert answer.status == 415
     assert answer.detail
-    assert (await gate.get("/studies")).status == 204
+    assert (await plain.get("/studies")).status == 204
 
 
-async def test_identity_is_no_encoding(gate: Gate) -> None:
-    assert (await gate.post(LEAST, headers={"Content-Encoding": "identity"})).status == 200
+async def test_identity_is_no_encoding(plain: Gate) -> None:
+    assert (await plain.post(LEAST, headers={"Content-Encoding": "identity"})).status == 200
 
 
 @pytest.mark.parametrize("backend", ["memory", "local"])
@@ -307,8 +307,8 @@ def nested() -> bytes:
 
 
 @pytest.mark.parametrize("attack", [endless_preamble, header_flood, endless_header, nested], ids=lambda attack: attack.__name__)
-async def test_framing_attacks_are_400_and_read_no_further(gate: Gate, lines: Lines, attack: Callable[[], bytes]) -> None:
-    reader, writer = await gate.connect()
+async def test_framing_attacks_are_400_and_read_no_further(plain: Gate, lines: Lines, attack: Callable[[], bytes]) -> None:
+    reader, writer = await plain.connect()
     writer.write(request("POST", BASE + "/studies", {CT: MULTIPART, "Content-Length": str(1 << 40)}, attack()))
     answer = await read_answer(reader)
     assert (answer.status, answer.headers["Connection"]) == (400, "close")
@@ -353,20 +353,20 @@ async def test_a_sender_that_stalls_is_answered_408(serve: Serve, backend: str, 
     assert (await gate.post(LEAST)).status == 200
 
 
-async def test_a_compressed_bomb_is_not_inflated(gate: Gate, lines: Lines) -> None:
+async def test_a_compressed_bomb_is_not_inflated(plain: Gate, lines: Lines) -> None:
     bomb = gzip.compress(bytes(64 << 20), 1)
-    assert (await gate.post(bomb, MULTIPART, {"Content-Encoding": "gzip"})).status == 415
+    assert (await plain.post(bomb, MULTIPART, {"Content-Encoding": "gzip"})).status == 415
     assert received(lines) == 0
 
 
 @pytest.mark.parametrize("uid", ["..%2f..%2fetc", "%2e%2e", "..", "1.1%00", "%00", "1..1", "1.1%0a", "%ff", "1" * 65, "1.1%20", "+1.1"])
-async def test_an_invalid_uid_is_refused_before_anything_is_read(gate: Gate, lines: Lines, uid: str) -> None:
-    answer = await gate.post(LEAST, path=f"/studies/{uid}")
+async def test_an_invalid_uid_is_refused_before_anything_is_read(plain: Gate, lines: Lines, uid: str) -> None:
+    answer = await plain.post(LEAST, path=f"/studies/{uid}")
     assert answer.status == 400
     assert "StudyInstanceUID" in answer.detail
     assert received(lines) == 0
 
 
-async def test_an_unknown_store_is_404(gate: Gate) -> None:
-    answer = await gate.ask("POST", "/studies", {CT: MULTIPART}, LEAST, base="/stores/none/dicom-web")
+async def test_an_unknown_store_is_404(plain: Gate) -> None:
+    answer = await plain.ask("POST", "/studies", {CT: MULTIPART}, LEAST, base="/stores/none/dicom-web")
     assert answer.status == 404

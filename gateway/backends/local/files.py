@@ -31,20 +31,23 @@ from pathlib import Path
 import orjson
 
 from gateway import metrics
-from gateway.errors import OutOfStorage, StoreUnavailable
+from gateway.errors import Busy, OutOfStorage, StoreUnavailable
 
 LAYOUT = 1
 BLOCK_BITS = 10
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_NOT_NOW = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 _BLOCK = re.compile(r"[0-9a-f]{6,}")
 _BLOB = re.compile(r"[0-9a-f]{9,}\.dcm")
 
 
-def storage_error(error: OSError, doing: str) -> OutOfStorage | StoreUnavailable:
+def storage_error(error: OSError, doing: str) -> OutOfStorage | Busy | StoreUnavailable:
     """The error of ours for a failed system call of the store; `doing` says what was tried."""
     if error.errno in _NO_ROOM:
         return OutOfStorage("the store's disk is full; free space, or give the store another folder")
+    if error.errno in _NOT_NOW:
+        return Busy("the gateway has too many files open")
     return StoreUnavailable(f"{doing} failed: {errno.errorcode.get(error.errno or 0, 'unknown error')}")
 
 

@@ -93,4 +93,6 @@ def modelled(descriptor: int, limits: Limits, first: int = WINDOW) -> tuple[Data
             data[: len(head)] = head
         data[at : at + len(piece)] = piece
     walk.finish()
+    if walk.syntax in DEFLATED:  # file meta information of more than `first`
+        return inflated(os.pread(descriptor, size, 0), limits), walk
     return data, walk

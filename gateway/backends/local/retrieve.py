@@ -18,7 +18,7 @@ from gateway import metrics
 from gateway.backends.base import URL_BASE, Body, FileSlice, Retrieve, View
 from gateway.backends.local.files import Files
 from gateway.backends.local.index import Readers, Row, frame_table, instances, keep_metadata, kept_metadata
-from gateway.backends.local.inspect import modelled
+from gateway.backends.local.inspect import WINDOW, modelled
 from gateway.backends.local.writer import Writer
 from gateway.backends.representations import Blob, opened
 from gateway.backends.representations import instances as instances_body
@@ -32,6 +32,9 @@ T = TypeVar("T")
 
 FIRST_BATCH, BATCH = 8, 100
 """Instances of metadata that are read in one hop: few at first, for a quick first byte, then enough to be worth the hop."""
+
+HEAD = 1 << 20
+"""Bytes before the pixel data up to which they are read at once; more of them are mostly bulk values, to be passed over."""
 
 FRAME_TABLES = 64
 """Frame tables that are kept parsed. They hang on generations, so they never go stale; the largest have 16 bytes a frame."""
@@ -142,8 +145,8 @@ class Retriever:
     def _make(self, row: Row) -> bytes:
         descriptor = os.open(self._files.path(row.generation), os.O_RDONLY)
         try:
-            first = {} if row.pixel_start is None else {"first": row.pixel_start + 16}
-            data, walk = modelled(descriptor, self._limits, **first)
+            first = WINDOW if row.pixel_start is None or row.pixel_start > HEAD else row.pixel_start + 16
+            data, walk = modelled(descriptor, self._limits, first)
         finally:
             os.close(descriptor)
         return instance_metadata(data, walk.events, syntax=walk.syntax, bulk_prefix=URL_BASE + row.resource.path)

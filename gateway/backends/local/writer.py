@@ -223,6 +223,18 @@ class Writer:
         return self._note(storage_error(error, "writing a received file"))
 
 
+_FAILURES = {
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+}
+"""What says that the database or its disk is not well."""
+
+
 def _certain(error: Exception) -> bool:
     """Whether a failed transaction surely left nothing. After a failed write or sync its rows may come back, with the blobs."""
     ours = _index_error(error) if isinstance(error, sqlite3.DatabaseError) else None
@@ -236,8 +248,8 @@ def _index_error(error: sqlite3.DatabaseError) -> GatewayError | None:
         return OutOfStorage("the store's disk is full; free space, or give the store another folder")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Busy("another program keeps the index locked")
-    if isinstance(error, sqlite3.OperationalError) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StoreUnavailable(f"the index failed: {getattr(error, 'sqlite_errorname', 'unknown error')}")
+    if code in _FAILURES:
+        return StoreUnavailable(f"the index failed: {error.sqlite_errorname}")
     return None
 
 

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from gateway.backends.local.files import BLOCK_BITS, LAYOUT, Files, discard, storage_error
-from gateway.errors import OutOfStorage, StoreUnavailable
+from gateway.errors import Busy, OutOfStorage, StoreUnavailable
 from tests.backends.local.faults import Fault, incoming, record
 
 
@@ -242,6 +242,7 @@ def test_free_space_is_that_of_the_file_system(root: Path) -> None:
     [
         (errno.ENOSPC, OutOfStorage, "disk is full"),
         (errno.EDQUOT, OutOfStorage, "disk is full"),
+        (errno.EMFILE, Busy, "too many files"),
         (errno.EIO, StoreUnavailable, "writing failed: EIO"),
         (errno.EROFS, StoreUnavailable, "EROFS"),
         (None, StoreUnavailable, "unknown error"),

@@ -1,0 +1,140 @@
+"""The gateway against its own OpenAPI document, by Schemathesis: requests that the document allows, and requests that it does
+not, each with an answer that the document must know.
+
+A status, media type, header or body that is not described fails, and so does 5xx, and nonsense that is taken for sense.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core import NOT_SET
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi import checks
+
+from gateway.web.description import Described, describe
+from gateway.web.routes import everything
+from gateway.web.service import SearchLimits
+from tests.backends.made import dicom, study
+from tests.web.conftest import Serve
+from tests.web.gate import MULTIPART, Gate, multipart
+
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+    checks.unsupported_method,
+]
+
+KNOWN = {"store": "other", "study": "1.1", "series": "1.1.1", "instance": "1.1.1.1", "frames": "1", "bulk": "7FE00010"}
+"""What every store of the test holds."""
+
+EXAMPLES = {"GET": 5, "POST": 10, "DELETE": 5, "OPTIONS": 5, "HEAD": 2}
+"""Requests of each kind for each resource of the default store; other stores, which answer by the same code, get one."""
+
+LONGEST = 6000
+"""Characters of a URL. What has a line of more than 8190 bytes is not HTTP to aiohttp, and meets no route."""
+
+MULTI, SINGLE, OCTETS = 'multipart/related; type="application/dicom"', "application/dicom", "application/octet-stream"
+
+Operation = APIOperation[Any, Any, Any, Any]
+
+STORED = study("1.1")
+FILES = [*study("3.1"), *STORED, dicom("1.1", PatientID="changed")]
+PARTS = st.one_of(
+    st.binary(max_size=200), st.sampled_from(FILES), st.builds(lambda file, end: file[:end], st.sampled_from(FILES), st.integers(0, 900))
+)
+for media in (SINGLE, OCTETS):
+    schemathesis.openapi.media_type(media, PARTS)
+schemathesis.openapi.media_type(MULTI, st.lists(PARTS, min_size=1, max_size=3).map(lambda parts: multipart(*parts)))
+
+BY_NAME: dict[str, Described] = {
+    one.operation.name: one for one in (describe(route, SearchLimits(), bearer=False) for route in everything())
+}
+
+
+class Caller:
+    """Sends requests to a gateway, and holds the answers against the document."""
+
+    def __init__(self, root: str, document: Any) -> None:
+        self.root = root
+        self.session = requests.Session()
+        self.schema = schemathesis.openapi.from_dict(document)
+        self.seen: Counter[tuple[str, int]] = Counter()
+
+    def operations(self) -> Iterator[tuple[Described, Operation]]:
+        for found in self.schema.get_all_operations():
+            operation = found.ok()
+            yield BY_NAME[operation.definition.raw["operationId"]], operation
+
+    def send(self, one: Described, case: schemathesis.Case, accept: str) -> None:
+        headers = {"Accept": accept} | ({"Content-Type": MULTIPART} if case.media_type == MULTI else {})
+        response = case.call(base_url=self.root, session=self.session, headers=headers)
+        self.seen[one.operation.name, response.status_code] += 1
+        case.validate_response(response, checks=CHECKS)
+
+
+def plainly(caller: Caller) -> None:
+    """Each operation on what is there, in each form that it names; deletions at last, from the instance up to the study."""
+    operations = list(caller.operations())
+    deletions = [pair for pair in operations if pair[0].method == "DELETE"]
+    for one, operation in [pair for pair in operations if pair not in deletions] + sorted(deletions, key=lambda pair: -len(pair[0].path)):
+        path = {name: KNOWN[name] for name in re.findall(r"{(\w+)}", one.path)}
+        for accept in one.operation.accepts or ("*/*",):
+            for media in one.operation.takes or (None,):
+                body = multipart(STORED[0]) if media == MULTI else STORED[0] if media else NOT_SET
+                caller.send(one, operation.Case(path_parameters=dict(path), body=body, media_type=media), accept)
+
+
+def wildly(caller: Caller, one: Described, operation: Operation, mode: GenerationMode, count: int) -> None:
+    """Generated requests to an operation; half of the valid ones name what is there."""
+
+    @settings(max_examples=count, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(operation.as_strategy(mode), st.booleans(), st.sampled_from(["*/*", "text/html", *one.operation.accepts]))
+    def run(case: schemathesis.Case, known: bool, accept: str) -> None:
+        if known and mode.is_positive and one.method != "DELETE":
+            case.path_parameters.update({name: KNOWN[name] for name in case.path_parameters})
+        if len(requests.Request("GET", "http://a" + case.formatted_path, params=case.query).prepare().url or "") <= LONGEST:
+            caller.send(one, case, accept)
+
+    run()
+
+
+def run(root: str, document: Any) -> Counter[tuple[str, int]]:
+    caller = Caller(root, document)
+    for one, operation in caller.operations():
+        count = EXAMPLES[one.method] if one.path.startswith("/dicom-web") else 1
+        if one.operation.parameters:  # where nothing can be sent, nothing can be wrong
+            wildly(caller, one, operation, GenerationMode.POSITIVE, count)
+            wildly(caller, one, operation, GenerationMode.NEGATIVE, count)
+    plainly(caller)
+    return caller.seen
+
+
+async def filled(serve: Serve) -> Gate:
+    gate = await serve(backend="local", stores={"other": {"backend": "memory"}})
+    for base in ("/dicom-web", "/stores/other/dicom-web"):
+        stored = await gate.ask("POST", "/studies", {"Content-Type": MULTIPART}, multipart(*STORED), base)
+        assert stored.status == 200
+    return gate
+
+
+async def test_every_answer_is_one_that_is_described(serve: Serve) -> None:
+    gate = await filled(serve)
+    document = (await gate.get("/openapi.json", base="")).json
+    seen = await asyncio.to_thread(run, f"http://{gate.host}", document)
+    assert {name for name, status in seen if status < 300} == BY_NAME.keys()  # all of them did what they are for, too
+    assert {status for _, status in seen} >= {200, 204, 400, 404, 406, 409}

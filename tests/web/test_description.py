@@ -1,0 +1,199 @@
+"""The description against the routes, and against a gateway that serves them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gateway.metrics import Transaction
+from gateway.web import description, health
+from gateway.web.description import Described, describe
+from gateway.web.routes import BASES, STORE_ROUTES, Route, everything
+from gateway.web.service import SearchLimits
+from tests.backends.made import dicom
+from tests.web.conftest import Serve
+from tests.web.gate import Gate, multipart
+
+LIMITS = SearchLimits()
+ALL = [describe(route, LIMITS, bearer=True) for route in everything()]
+STORE = [describe(route, LIMITS, bearer=True) for route in STORE_ROUTES]
+JPEG = "1.2.840.10008.1.2.4.50"
+
+NAMES = {
+    "POST /studies": "StoreInstances",
+    "POST /studies/{study}": "StoreStudyInstances",
+    "GET /studies": "SearchForStudies",
+    "GET /series": "SearchForSeries",
+    "GET /instances": "SearchForInstances",
+    "GET /studies/{study}/series": "SearchForStudySeries",
+    "GET /studies/{study}/instances": "SearchForStudyInstances",
+    "GET /studies/{study}/series/{series}/instances": "SearchForStudySeriesInstances",
+    "GET /studies/{study}": "RetrieveStudy",
+    "GET /studies/{study}/series/{series}": "RetrieveSeries",
+    "GET /studies/{study}/series/{series}/instances/{instance}": "RetrieveInstance",
+    "GET /studies/{study}/metadata": "RetrieveStudyMetadata",
+    "GET /studies/{study}/series/{series}/metadata": "RetrieveSeriesMetadata",
+    "GET /studies/{study}/series/{series}/instances/{instance}/metadata": "RetrieveInstanceMetadata",
+    "GET /studies/{study}/series/{series}/instances/{instance}/frames/{frames}": "RetrieveFrames",
+    "GET /studies/{study}/series/{series}/instances/{instance}/bulkdata/{bulk}": "RetrieveBulkData",
+}
+"""The names of the transactions in PS3.18 table H-1, as its example of WADL spells them (PS3.17 HHH.7.1)."""
+
+
+def statuses(one: Described) -> set[int]:
+    return {answer.status for answer in one.operation.answers}
+
+
+def named(name: str) -> Described:
+    return next(one for one in ALL if one.operation.name == name)
+
+
+def test_everything_that_is_described_is_routed() -> None:
+    assert set(description._OPERATIONS) == {route.handler for route in everything()}
+
+
+def test_a_route_of_which_nothing_is_known_is_an_error() -> None:
+    async def handler(*_: Any, **__: Any) -> Any: ...
+
+    with pytest.raises(KeyError):
+        describe(Route("GET", "/new", "other", handler), LIMITS, bearer=False)
+
+
+def test_transactions_have_the_names_of_the_standard() -> None:
+    found = {f"{one.method} {one.path}": one.operation.name for one in STORE}
+    assert {place: found[place] for place in NAMES} == NAMES
+
+
+def test_names_are_unique() -> None:
+    names = [one.operation.name for one in ALL]
+    assert len(names) == len(set(names))
+
+
+def test_what_varies_in_a_path_is_described() -> None:
+    for one in ALL:
+        assert re.findall(r"{(\w+)}", one.path) == [parameter.name for parameter in one.operation.parameters if parameter.place == "path"]
+        assert "{" not in re.sub(r"{\w+}", "", one.path)
+
+
+def test_statuses_ascend() -> None:
+    for one in ALL:
+        found = [answer.status for answer in one.operation.answers]
+        assert found == sorted(set(found))
+
+
+@pytest.mark.parametrize("bearer", [True, False])
+def test_401_is_there_when_a_token_is_asked_for(bearer: bool) -> None:
+    for one in (describe(route, LIMITS, bearer=bearer) for route in everything()):
+        asked = bearer and one.path not in ("/healthz", "/readyz")
+        assert (401 in statuses(one), one.operation.credentials) == (asked, asked)
+
+
+def test_a_store_of_which_the_url_has_the_name_may_be_missing() -> None:
+    for base in BASES:
+        assert all((404 in statuses(one)) == ("{store}" in base) for one in ALL if one.path == base + "/studies")
+
+
+@dataclass
+class Head:
+    """A row of a table of routes that is no `Route`."""
+
+    method: str = "HEAD"
+    path: str = "/healthz"
+    transaction: Transaction = "health"
+    handler: Any = health.alive
+
+
+def test_head_has_no_bodies_and_no_ranges() -> None:
+    assert [answer.content for answer in describe(Head(), LIMITS, bearer=False).operation.answers] == [{}, {}]
+    for get in (one for one in ALL if one.method == "GET"):
+        head = next(one for one in ALL if (one.method, one.path) == ("HEAD", get.path))
+        assert statuses(get) - statuses(head) == statuses(get) & {206, 416}
+        assert all(not answer.content for answer in head.operation.answers)
+        assert {"Range", "If-Range"}.isdisjoint(parameter.name for parameter in head.operation.parameters)
+
+
+def test_ranges_and_conditions_are_there_where_one_thing_can_be_sent_by_itself() -> None:
+    single = {one.operation.name for one in STORE if {206, 304, 416} <= statuses(one)}
+    assert single == {"RetrieveInstance", "RetrieveFrames", "RetrieveBulkData"}
+    assert {one.operation.name for one in STORE if {206, 304, 416} & statuses(one)} == single
+
+
+# -- against a gateway
+
+
+async def filled(serve: Serve) -> Gate:
+    gate = await serve(backend="memory", stores={"other": {"backend": "memory"}})
+    for base in ("/dicom-web", "/stores/other/dicom-web"):
+        await gate.ask("POST", "/studies", {"Content-Type": "application/dicom"}, dicom(), base)
+    return gate
+
+
+def path_of(one: Described) -> str:
+    """A path at which the gateway has something."""
+    known = {"store": "other", "study": "1.1", "series": "1.1.1", "instance": "1.1.1.1", "frames": "1", "bulk": "7FE00010"}
+    return re.sub(r"{(\w+)}", lambda found: known[found[1]], one.path)
+
+
+def plain(media: str) -> str:
+    """A media type without the parameters that only a request or only an answer carries."""
+    return re.sub(r"; (boundary|transfer-syntax)=\S+", "", media)
+
+
+def inner(media: str) -> str:
+    return media.rpartition('type="')[2].strip('"').partition(";")[0]
+
+
+@pytest.mark.parametrize("one", [one for one in ALL if one.method in ("GET", "OPTIONS")], ids=lambda one: one.operation.name)
+async def test_each_form_that_is_named_can_be_had(serve: Serve, one: Described) -> None:
+    gate = await filled(serve)
+    given = {}
+    for accept in one.operation.accepts:
+        answer = await gate.ask(one.method, path_of(one), {"Accept": accept}, base="")
+        given[accept] = (answer.status, plain(answer.headers["Content-Type"]))
+    codecs = {accept for accept in given if inner(accept).startswith(("image/", "video/"))}  # what is stored is in none of them
+    assert {given[accept][0] for accept in codecs} <= {406}
+    assert {accept: given[accept] for accept in given if accept not in codecs} == {
+        accept: (200, plain(accept)) for accept in given if accept not in codecs
+    }
+    default = await gate.ask(one.method, path_of(one), base="")
+    assert plain(default.headers["Content-Type"]) == plain(one.operation.accepts[0])
+
+
+async def test_frames_can_be_had_in_the_codec_that_they_are_stored_in(serve: Serve) -> None:
+    gate = await filled(serve)
+    pixels = b"\xfe\xff\x00\xe0\0\0\0\0\xfe\xff\x00\xe0\4\0\0\0\xff\xd8\xff\xd9"
+    await gate.store(dicom("2.1", "2.1.1", "2.1.1.1", syntax=JPEG, PixelData=pixels))
+    content = next(answer for answer in named("RetrieveFrames").operation.answers if answer.status == 200).content
+    for accept in ('multipart/related; type="image/jpeg"', "image/jpeg"):
+        for end in ("frames/1", "bulkdata/7FE00010"):
+            answer = await gate.get(f"/studies/2.1/series/2.1.1/instances/2.1.1.1/{end}", accept)
+            assert (answer.status, plain(answer.headers["Content-Type"])) == (200, accept)
+        assert accept in content
+
+
+async def test_each_body_that_is_named_is_stored(serve: Serve) -> None:
+    gate = await filled(serve)
+    operation = named("StoreInstances").operation
+    assert operation.takes == ('multipart/related; type="application/dicom"', "application/dicom", "application/octet-stream")
+    for media in operation.takes:
+        body, boundary = (multipart(dicom()), "; boundary=here") if media.startswith("multipart") else (dicom(), "")
+        for accept in operation.accepts:
+            answer = await gate.post(body, media + boundary, {"Accept": accept})
+            assert (answer.status, answer.headers["Content-Type"]) == (200, accept)
+
+
+@pytest.mark.parametrize("end", ["", "/frames/1", "/bulkdata/7FE00010"])
+async def test_what_is_sent_by_itself_has_the_headers_that_are_named(serve: Serve, end: str) -> None:
+    gate = await filled(serve)
+    path = "/studies/1.1/series/1.1.1/instances/1.1.1.1" + end
+    one = next(one for one in STORE if path_of(one) == path and one.method == "GET")
+    accept = "application/octet-stream; transfer-syntax=*" if end else "application/dicom; transfer-syntax=*"
+    etag = (await gate.get(path, accept)).headers["ETag"]
+    for status, asked in ((200, {}), (206, {"Range": "bytes=0-3"}), (304, {"If-None-Match": etag}), (416, {"Range": "bytes=9999-"})):
+        answer = await gate.get(path, accept, asked)
+        headers = next(answer for answer in one.operation.answers if answer.status == status).headers
+        assert answer.status == status
+        assert {name for name in ("Accept-Ranges", "Content-Range", "ETag", "Last-Modified") if name in answer.headers} == set(headers)

@@ -1,0 +1,151 @@
+"""Parameters against the code that reads them: what a schema allows is taken, and what lies just beyond is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.backends.results import KEYS, check_keys
+from gateway.dicom import dictionary
+from gateway.dicomweb.media import parse_accept
+from gateway.dicomweb.query import Query, attribute_path, parse_query
+from gateway.dicomweb.resources import Level, Resource, is_uid, parse_frames
+from gateway.errors import BadRequest, InvalidQuery
+from gateway.web.parameters import ACCEPT, PATH, UID, Parameter, search_parameters
+from gateway.web.service import SearchLimits
+from gateway.web.wado import _BULK
+
+LEVELS: tuple[Level, ...] = ("study", "series", "instance")
+LIMITS = SearchLimits(results_default=3, results_max=7, instances_default=5, instances_max=11, offset_max=13)
+CONTROLS = ("limit", "offset", "includefield", "fuzzymatching", "accept")
+
+
+def parameters(level: Level) -> dict[str, Parameter]:
+    return {parameter.name: parameter for parameter in search_parameters(level, LIMITS)}
+
+
+def keys(level: Level) -> list[Parameter]:
+    return [parameter for name, parameter in parameters(level).items() if name not in CONTROLS]
+
+
+def asked(level: Level, name: str, value: str) -> Query:
+    query = parse_query(level, Resource(), [(name, value)], dictionary, max_limit=11, default_limit=5, max_offset=LIMITS.offset_max)
+    check_keys(query)
+    return query
+
+
+# -- what varies in a path
+
+
+@given(st.from_regex(UID["pattern"], fullmatch=True))
+def test_the_schema_of_a_uid_says_what_a_uid_is(text: str) -> None:
+    assert is_uid(text) == (len(text) <= UID["maxLength"])
+
+
+def test_the_schema_of_frames_says_what_can_be_asked_for() -> None:
+    schema: Any = PATH["frames"].schema
+    lowest, highest, most = schema["items"]["minimum"], schema["items"]["maximum"], schema["maxItems"]
+    assert parse_frames(f"{lowest},{highest}") == (lowest, highest)
+    assert len(parse_frames(",".join(["1"] * most))) == most
+    for beyond in (str(lowest - 1), str(highest + 1), ",".join(["1"] * (most + 1)), ""):
+        with pytest.raises(BadRequest):
+            parse_frames(beyond)
+
+
+@given(st.from_regex(PATH["bulk"].schema["pattern"], fullmatch=True))
+def test_the_schema_of_bulk_data_says_what_can_be_asked_for(text: str) -> None:
+    assert _BULK.fullmatch(text)
+
+
+def test_an_accept_in_the_url_may_be_as_long_as_its_schema_says() -> None:
+    longest = ACCEPT.schema["maxLength"]
+    assert parse_accept([], "x" * longest).ranges == ()
+    with pytest.raises(BadRequest):
+        parse_accept([], "x" * (longest + 1))
+
+
+# -- searches
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_each_key_of_a_level_and_those_above_is_there_under_both_names(level: Level) -> None:
+    wanted = {path for path, owner in KEYS.items() if LEVELS.index(owner) <= LEVELS.index(level)}
+    by_keyword = [attribute_path(key.name, dictionary) for key in keys(level)]
+    by_tag = [attribute_path(key.alias or "", dictionary) for key in keys(level)]
+    assert by_keyword == by_tag
+    assert set(by_keyword) == wanted and len(by_keyword) == len(wanted)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_keys_of_the_levels_below_are_not_there(level: Level) -> None:
+    missing = {key.name for key in keys("instance")} - {key.name for key in keys(level)}
+    assert bool(missing) == (level != "instance")
+    for name in missing:
+        with pytest.raises(InvalidQuery):
+            asked(level, name, "1")
+
+
+def values(key: Parameter) -> st.SearchStrategy[str]:
+    schema: Any = key.schema
+    if schema["type"] == "array":
+        return st.lists(st.from_regex(schema["items"]["pattern"], fullmatch=True).filter(is_uid), max_size=3).map(",".join)
+    return st.from_regex(schema["pattern"], fullmatch=True)
+
+
+ONE_OF_EACH_VR = {key.summary.partition(" ")[2]: key for key in reversed(keys("instance"))}
+
+
+@pytest.mark.parametrize("key", ONE_OF_EACH_VR.values(), ids=lambda key: key.name)
+def test_every_value_that_a_schema_allows_is_taken(key: Parameter) -> None:
+    @given(values(key))
+    def check(value: str) -> None:
+        assert {item.path for item in asked("instance", key.name, value).filters} == {attribute_path(key.name, dictionary)}
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("StudyDate", "20240131-20240229-"),
+        ("StudyTime", "25h"),
+        ("InstanceNumber", "one"),
+        ("SOPInstanceUID", "1..2"),
+        ("Modality", "C*,MR"),
+        ("PatientName", "a\x07"),
+    ],
+)
+def test_what_no_schema_allows_is_refused(name: str, value: str) -> None:
+    with pytest.raises(InvalidQuery):
+        asked("instance", name, value)
+
+
+@pytest.mark.parametrize(("level", "default", "most"), [("study", 3, 7), ("series", 3, 7), ("instance", 5, 11)])
+def test_limits_are_those_of_the_settings(level: Level, default: int, most: int) -> None:
+    limit = parameters(level)["limit"]
+    assert limit.schema["default"] == default
+    assert f"more than {most}." in limit.summary
+
+
+@pytest.mark.parametrize("name", ["limit", "offset"])
+def test_numbers_end_where_the_schema_says(name: str) -> None:
+    schema = parameters("instance")[name].schema
+    for value in (schema["minimum"], schema["maximum"]):
+        asked("instance", name, str(value))
+    for value in (schema["minimum"] - 1, schema["maximum"] + 1):
+        with pytest.raises(InvalidQuery):
+            asked("instance", name, str(value))
+
+
+def test_fields_may_be_listed_and_repeated() -> None:
+    assert parameters("study")["includefield"].repeats
+    assert asked("study", "includefield", "PatientName,00081030").include == {"00100010", "00081030"}
+
+
+def test_names_are_unique() -> None:
+    for level in LEVELS:
+        names = [name for parameter in search_parameters(level, LIMITS) for name in (parameter.name, parameter.alias) if name]
+        assert len(names) == len(set(names))
