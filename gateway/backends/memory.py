@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.backends.base import URL_BASE, Body, Failed, Health, Matches, Retrieve, Stored, StoreResult, Upload, View
+from gateway.backends.documents import metadata_body
 from gateway.backends.evaluate import matches
 from gateway.backends.policy import OnDuplicate
 from gateway.backends.representations import Blob, instances
 from gateway.backends.results import attribute, check_keys, instance_result, rendered, series_result, study_result
-from gateway.backends.views import bulk_body, frames_body, metadata_body
+from gateway.backends.views import bulk_body, frames_body
 from gateway.dicom.attributes import INDEX_TAGS, IndexAttributes, index_attributes
 from gateway.dicom.elements import Limits, Walk
 from gateway.dicom.frames import TABLE_TAGS, FrameTable, frame_table
@@ -170,7 +171,7 @@ class MemoryBackend:
         """See `Backend.retrieve`."""
         held = self._find(retrieve.resource)
         if retrieve.view is View.METADATA:
-            return metadata_body(retrieve.accept, _batches(held, self._limits), len(held))
+            return metadata_body(retrieve.accept, _batches(held, self._limits), len(held), asyncio.to_thread)
         return await asyncio.to_thread(self._body, retrieve, held)
 
     def _body(self, retrieve: Retrieve, held: list[_Held]) -> Body:

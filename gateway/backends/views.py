@@ -1,4 +1,4 @@
-"""Metadata, frames and bulk data of stored instances as bodies (PS3.18 10.4.1.1, 8.7.3.3).
+"""Frames and bulk data of stored instances as bodies (PS3.18 10.4.1.1, 8.7.3.3).
 
 Beside `representations`, which gives whole instances. Everything that is not a coroutine may block.
 """
@@ -6,7 +6,6 @@ Beside `representations`, which gives whole instances. Everything that is not a 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
 from functools import partial
 
 from gateway.backends.base import Body, Piece
@@ -62,33 +61,6 @@ ICON = 16 << 20
 """Bytes of a compressed picture inside a sequence that are joined in memory."""
 
 _ITEM = b"\xfe\xff\x00\xe0"
-
-METADATA_OFFERS = (Offer("application/dicom+json"), Offer("application/json"))
-
-
-# -- metadata
-
-
-def metadata_offer(accept: Accept) -> Offer:
-    """:raises NotAcceptable: when the caller takes no JSON."""
-    offer = choose(accept, METADATA_OFFERS)
-    if offer is None:
-        raise NotAcceptable("metadata is application/dicom+json")
-    return offer
-
-
-def metadata_body(accept: Accept, batches: AsyncGenerator[list[bytes], None], instances: int) -> Body:
-    """The DICOM JSON objects of `batches` as one array; it starts to go out before the last one is known."""
-
-    async def pieces() -> AsyncGenerator[Piece, None]:
-        opening = b"["
-        async with aclosing(batches):
-            async for some in batches:
-                yield opening + b",".join(some)
-                opening = b","
-        yield b"]"
-
-    return Body(metadata_offer(accept).media_type, pieces(), instances=instances)
 
 
 # -- frames

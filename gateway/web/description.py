@@ -15,8 +15,9 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from gateway.backends.documents import METADATA_OFFERS
 from gateway.backends.representations import DICOM, OCTETS
-from gateway.backends.views import CODEC_TYPES, METADATA_OFFERS
+from gateway.backends.views import CODEC_TYPES
 from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN, MULTIPART
 from gateway.dicomweb.resources import Level
 from gateway.metrics import Transaction

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from email.utils import formatdate
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -18,7 +19,18 @@ from gateway.web.context import context_of
 from gateway.web.sending import send
 from gateway.web.service import Service, base_url
 
-_MARK = b'"BulkDataURI":"' + URL_BASE.encode()
+
+class _Mark(NamedTuple):
+    """What stands before the base URL, and a byte that begins it or cannot be inside, where a document may be cut."""
+
+    before: bytes
+    cut: bytes
+
+
+# No value can hold these: quotes are escaped in JSON strings, and "<" in XML.
+_IN_JSON = _Mark(b'"BulkDataURI":"', b"{")
+_IN_XML = _Mark(b'<BulkData uri="', b"<")
+
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _BULK = re.compile(r"[0-9A-F]{8}(?:/\d{1,6}/[0-9A-F]{8})*")
 
@@ -61,7 +73,8 @@ async def _retrieve(request: web.Request, service: Service, view: View, bulk: st
     accept = parse_accept(request.headers.getall("Accept", []), request.query.get("accept"))
     body = await service.backend(request).retrieve(Retrieve(_resource(request), view, accept, bulk))
     if view is View.METADATA:
-        body = replace(body, pieces=_with_urls(body.pieces, base_url(request, service).encode()))
+        mark = _IN_XML if body.media_type.startswith("multipart/") else _IN_JSON
+        body = replace(body, pieces=_with_urls(body.pieces, mark, base_url(request, service).encode()))
     headers = _validators(body)
     if body.etag is not None and _matches(request.headers.get("If-None-Match", ""), body.etag):
         await body.aclose()
@@ -76,27 +89,28 @@ async def _retrieve(request: web.Request, service: Service, view: View, bulk: st
     return await send(request, body, status, headers)
 
 
-async def _with_urls(pieces: AsyncGenerator[Piece, None], base: bytes) -> AsyncGenerator[Piece, None]:
+async def _with_urls(pieces: AsyncGenerator[Piece, None], mark: _Mark, base: bytes) -> AsyncGenerator[Piece, None]:
     """Puts the public base URL in; nothing that is kept depends on what Host some caller sent."""
+    old, new = mark.before + URL_BASE.encode(), mark.before + base
     async with aclosing(pieces):
         async for piece in pieces:
             if isinstance(piece, bytes):
-                for some in _slices(piece):
-                    yield some.replace(_MARK, _MARK[:-1] + base)
+                for some in _slices(piece, mark.cut):
+                    yield some.replace(old, new)
             else:
                 yield piece
 
 
 SLICE = 1 << 20
-"""Bytes of JSON that are looked through at once: about a millisecond. One instance may have tens of MiB."""
+"""Bytes of a document that are looked through at once: about a millisecond. One instance may have tens of MiB."""
 
 
-def _slices(piece: bytes) -> Iterator[bytes]:
-    """The piece in slices that begin with a brace: no mark has one inside, so none is cut in two."""
+def _slices(piece: bytes, cut: bytes) -> Iterator[bytes]:
+    """The piece in slices that begin with `cut`: no mark has one inside, so none is cut in two."""
     start, end = 0, len(piece)
     while end - start > SLICE:
-        stop = piece.rfind(b"{", start + 1, start + SLICE)
-        stop = stop if stop > 0 else piece.find(b"{", start + SLICE)
+        stop = piece.rfind(cut, start + 1, start + SLICE)
+        stop = stop if stop > 0 else piece.find(cut, start + SLICE)
         if stop < 0:
             break
         yield piece[start:stop]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from pydicom.uid import JPEG2000, DeflatedExplicitVRLittleEndian, ExplicitVRBigE
 from gateway.backends import views
 from gateway.backends.base import Body, FileSlice
 from gateway.backends.representations import OCTETS, close_pieces
-from gateway.backends.views import CODEC_TYPES, bulk_body, frame_offers, frames_body, metadata_body, metadata_offer
+from gateway.backends.views import CODEC_TYPES, bulk_body, frame_offers, frames_body
 from gateway.dicom.elements import Limits
 from gateway.dicom.metadata import instance_metadata
 from gateway.dicom.native import inflated
@@ -23,7 +23,7 @@ from gateway.dicom.part10 import DEFLATED
 from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN, Accept, parse_accept
 from gateway.errors import NotAcceptable, NotFound
 from tests import samples
-from tests.backends.made import FRAME, FRAMES, JSON, dicom, parts, read
+from tests.backends.made import FRAME, FRAMES, dicom, parts, read
 from tests.backends.resting import open_below, resting, tabled, walked
 
 ANY = parse_accept(["*/*"])
@@ -34,51 +34,6 @@ LARGE = views.SMALL + 4
 def frames_of(folder: Path, data: bytes, numbers: list[int], accept: Accept = FRAMES) -> Body:
     (blob,) = resting(folder, data)
     return frames_body(blob, tabled(data), numbers, accept, asyncio.to_thread, Limits())
-
-
-# -- metadata
-
-
-async def some_batches(*batches: list[bytes], ended: list[str] | None = None) -> AsyncGenerator[list[bytes], None]:
-    try:
-        for batch in batches:
-            yield batch
-    finally:
-        if ended is not None:
-            ended.append("ended")
-
-
-async def test_batches_become_one_array_piece_by_piece() -> None:
-    body = metadata_body(JSON, some_batches([b"{}", b'{"a":1}'], [b'{"b":2}']), 3)
-    assert (body.media_type, body.length, body.instances) == ("application/dicom+json", None, 3)
-    assert [piece async for piece in body.pieces] == [b'[{},{"a":1}', b',{"b":2}', b"]"]
-
-
-async def test_the_first_objects_are_out_before_later_ones_are_asked_for() -> None:
-    ended: list[str] = []
-    body = metadata_body(JSON, some_batches([b"{}"], [b"{}"], ended=ended), 2)
-    assert await anext(body.pieces) == b"[{}"
-    assert not ended
-    await body.aclose()
-    assert ended == ["ended"]
-
-
-@pytest.mark.parametrize(
-    ("accept", "media"),
-    [
-        ("application/dicom+json", "application/dicom+json"),
-        ("application/json", "application/json"),
-        ("*/*", "application/dicom+json"),
-        ("application/json, application/dicom+json;q=0.5", "application/json"),
-    ],
-)
-def test_metadata_is_json_by_either_name(accept: str, media: str) -> None:
-    assert metadata_offer(parse_accept([accept])).media_type == media
-
-
-def test_metadata_is_nothing_else() -> None:
-    with pytest.raises(NotAcceptable, match=r"application/dicom\+json"):
-        metadata_offer(parse_accept(["text/html"]))
 
 
 # -- frames

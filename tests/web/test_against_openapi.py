@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core import NOT_SET
+from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi import checks
 
@@ -51,6 +52,7 @@ LONGEST = 6000
 MULTI, SINGLE, OCTETS = 'multipart/related; type="application/dicom"', "application/dicom", "application/octet-stream"
 
 Operation = APIOperation[Any, Any, Any, Any]
+Case = schemathesis.Case[Operation]
 
 STORED = study("1.1")
 FILES = [*study("3.1"), *STORED, dicom("1.1", PatientID="changed")]
@@ -77,10 +79,11 @@ class Caller:
 
     def operations(self) -> Iterator[tuple[Described, Operation]]:
         for found in self.schema.get_all_operations():
+            assert isinstance(found, Ok)
             operation = found.ok()
             yield BY_NAME[operation.definition.raw["operationId"]], operation
 
-    def send(self, one: Described, case: schemathesis.Case, accept: str) -> None:
+    def send(self, one: Described, case: Case, accept: str) -> None:
         headers = {"Accept": accept} | ({"Content-Type": MULTIPART} if case.media_type == MULTI else {})
         response = case.call(base_url=self.root, session=self.session, headers=headers)
         self.seen[one.operation.name, response.status_code] += 1
@@ -104,7 +107,7 @@ def wildly(caller: Caller, one: Described, operation: Operation, mode: Generatio
 
     @settings(max_examples=count, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(operation.as_strategy(mode), st.booleans(), st.sampled_from(["*/*", "text/html", *one.operation.accepts]))
-    def run(case: schemathesis.Case, known: bool, accept: str) -> None:
+    def run(case: Case, known: bool, accept: str) -> None:
         if known and mode.is_positive and one.method != "DELETE":
             case.path_parameters.update({name: KNOWN[name] for name in case.path_parameters})
         if len(requests.Request("GET", "http://a" + case.formatted_path, params=case.query).prepare().url or "") <= LONGEST:

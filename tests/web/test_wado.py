@@ -269,18 +269,27 @@ async def test_text_that_looks_like_a_url_of_ours_stays_as_it_is(gate: Gate, mon
 
 
 words = st.sampled_from(
-    [b'{"vr":"OW","BulkDataURI":"@/studies/1', b'"}', b"{", b"x" * 9, b'\\"BulkDataURI\\":\\"@', b'"BulkDataURI":"http']
+    [
+        b'{"vr":"OW","BulkDataURI":"@/studies/1',
+        b'"}',
+        b"{",
+        b"x" * 9,
+        b'\\"BulkDataURI\\":\\"@',
+        b'"BulkDataURI":"http',
+        b'<BulkData uri="@/studies',
+        b"<",
+    ]
 )
 
 
 @hypothesis_settings(deadline=None)
-@given(st.lists(words, max_size=30).map(b"".join))
-def test_slices_lose_nothing_and_cut_no_mark(piece: bytes) -> None:
+@given(st.lists(words, max_size=30).map(b"".join), st.sampled_from([wado._IN_JSON, wado._IN_XML]))
+def test_slices_lose_nothing_and_cut_no_mark(piece: bytes, mark: wado._Mark) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wado, "SLICE", 20)
-        slices = list(wado._slices(piece))
+        slices = list(wado._slices(piece, mark.cut))
     assert b"".join(slices) == piece
-    assert sum(one.count(wado._MARK) for one in slices) == piece.count(wado._MARK)
+    assert sum(one.count(mark.before) for one in slices) == piece.count(mark.before)
 
 
 @pytest.mark.parametrize(
@@ -392,3 +401,11 @@ async def test_an_invalid_uid_never_reaches_a_store(plain: Gate, lines: Lines, u
 async def test_a_path_is_never_put_together_of_dots(plain: Gate) -> None:
     for path in ("/studies/../../etc/passwd", "/../healthz", "/studies/1.1/../../..", "//studies", "/studies/"):
         assert (await plain.get(path)).status == 404
+
+
+async def test_metadata_in_xml_names_public_urls(gate: Gate) -> None:
+    await gate.store(dicom(PatientComments='<BulkData uri="@/x"/>'))
+    answer = await gate.get(INSTANCE + "/metadata", headers={"Accept": 'multipart/related; type="application/dicom+xml"'})
+    assert answer.status == 200 and answer.body.count(b"<NativeDicomModel ") == 1
+    assert f'<BulkData uri="http://gate.example/dicom-web{INSTANCE}/bulkdata/7FE00010"/>'.encode() in answer.body
+    assert b'&lt;BulkData uri="@/x"/&gt;' in answer.body

@@ -16,13 +16,14 @@ from typing import TypeVar
 
 from gateway import metrics
 from gateway.backends.base import URL_BASE, Body, FileSlice, Retrieve, View
+from gateway.backends.documents import metadata_body, metadata_offer
 from gateway.backends.local.files import Files
 from gateway.backends.local.index import Readers, Row, frame_table, instances, keep_metadata, kept_metadata
 from gateway.backends.local.inspect import WINDOW, modelled
 from gateway.backends.local.writer import Writer
 from gateway.backends.representations import Blob, opened
 from gateway.backends.representations import instances as instances_body
-from gateway.backends.views import bulk_body, frames_body, metadata_body, metadata_offer
+from gateway.backends.views import bulk_body, frames_body
 from gateway.dicom.elements import Limits
 from gateway.dicom.frames import FrameTable
 from gateway.dicom.header import Instance
@@ -80,7 +81,7 @@ class Retriever:
         if retrieve.view is View.METADATA:
             metadata_offer(retrieve.accept)
             rows = await self._run(partial(self._readers.read, partial(instances, resource=retrieve.resource)))
-            return metadata_body(retrieve.accept, self._metadata(rows), len(rows))
+            return metadata_body(retrieve.accept, self._metadata(rows), len(rows), self._run)
         return await opened(self._run, partial(self._body, retrieve), _close)
 
     def _run(self, work: Callable[[], T]) -> Awaitable[T]:

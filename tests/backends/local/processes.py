@@ -1,6 +1,6 @@
 """Stores in processes of their own: to be shared, and to be killed at a chosen moment.
 
-Run as ``python -m tests.backends.local.processes WHAT ROOT ...``.
+Run as ``python -m tests.backends.local.processes``; see `start`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from tests.backends.made import content, dicom, sops, store, study
 
 ROOT = Path(__file__).parents[3]
 KILLED = 77
-"""The exit code of a process that ended in the middle."""
+"""The exit code of a child that ended in the middle."""
 
 SECOND = ("1.2", "1.2.1", "1.2.1.1")
 """What a process that dies was storing; before, there is what `study` makes."""
 
 
-def start(what: str, root: Path, *more: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "tests.backends.local.processes", what, str(root), *more], cwd=ROOT)
+def start(what: str, folder: Path, *more: str) -> subprocess.Popen[bytes]:
+    """``crash`` dies at every moment of `CRASHES`, each in a store of its own below `folder`; ``work`` works in the store `folder`."""
+    return subprocess.Popen([sys.executable, "-m", "tests.backends.local.processes", what, str(folder), *more], cwd=ROOT)
 
 
 def die(*_: Any) -> None:
@@ -91,6 +92,24 @@ async def work(root: Path, name: str, rounds: int) -> None:
     await backend.aclose()
 
 
+def crash_everywhere(folder: Path) -> bool:
+    """Forks for each moment, which is cheaper than to start anew; whether all died as they should."""
+    children = []
+    for where in CRASHES:
+        child = os.fork()
+        if child == 0:
+            asyncio.run(crash(folder / where, where))
+            os._exit(0)
+        children.append(child)
+    return all(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED for child in children)
+
+
+def main(what: str, folder: Path, *more: str) -> int:
+    if what == "crash":
+        return not crash_everywhere(folder)
+    asyncio.run(work(folder, more[0], int(more[1])))
+    return 0
+
+
 if __name__ == "__main__":
-    what, root, more = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
-    asyncio.run(work(root, more[0], int(more[1])) if what == "work" else crash(root, what))
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]))

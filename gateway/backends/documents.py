@@ -1,0 +1,63 @@
+"""Metadata of stored instances as bodies: DICOM JSON or XML (PS3.18 10.4.1.1.2, 8.7.3.1).
+
+What is kept of an instance is its DICOM JSON object; the XML document is written from it on the way out. JSON is one array;
+XML is one part an instance, for a document has one root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import partial
+
+import orjson
+
+from gateway.backends.base import Body, Piece
+from gateway.backends.representations import Runner
+from gateway.dicom import dictionary
+from gateway.dicomweb import framing
+from gateway.dicomweb.media import Accept, Offer, choose
+from gateway.dicomweb.nativexml import native_xml
+from gateway.errors import NotAcceptable
+
+XML = Offer("application/dicom+xml", multipart=True)
+
+METADATA_OFFERS = (Offer("application/dicom+json"), Offer("application/json"), XML)
+
+
+def metadata_offer(accept: Accept) -> Offer:
+    """:raises NotAcceptable: when the caller takes neither JSON nor XML."""
+    offer = choose(accept, METADATA_OFFERS)
+    if offer is None:
+        raise NotAcceptable('metadata is application/dicom+json, or multipart/related; type="application/dicom+xml"')
+    return offer
+
+
+def metadata_body(accept: Accept, batches: AsyncGenerator[list[bytes], None], instances: int, run: Runner) -> Body:
+    """The DICOM JSON objects of `batches` as one document; it starts to go out before the last one is known."""
+    offer = metadata_offer(accept)
+    if offer is not XML:
+        return Body(offer.media_type, _array(batches), instances=instances)
+    boundary = framing.new_boundary()
+    return Body(framing.content_type(XML.media_type, boundary), _parts(batches, boundary, run), instances=instances)
+
+
+async def _array(batches: AsyncGenerator[list[bytes], None]) -> AsyncGenerator[Piece, None]:
+    opening = b"["
+    async with aclosing(batches):
+        async for some in batches:
+            yield opening + b",".join(some)
+            opening = b","
+    yield b"]"
+
+
+async def _parts(batches: AsyncGenerator[list[bytes], None], boundary: str, run: Runner) -> AsyncGenerator[Piece, None]:
+    head = framing.part_head(boundary, XML.media_type)
+    async with aclosing(batches):
+        async for some in batches:
+            yield head + head.join(await run(partial(_documents, some)))
+    yield framing.closing(boundary)
+
+
+def _documents(objects: list[bytes]) -> list[bytes]:
+    return [native_xml(orjson.loads(one), dictionary.keyword) for one in objects]
