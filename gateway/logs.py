@@ -75,6 +75,7 @@ def close(timeout: float = 1.0) -> None:
         _writer.close(timeout)
         _writer = None
         _SINK.put = _write_now
+        _apply("info", "json")
 
 
 def get_logger() -> FilteringBoundLogger:

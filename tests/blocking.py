@@ -40,7 +40,6 @@ CALLS: list[tuple[Any, str]] = [
     (builtins, "open"),
     (fcntl, "flock"),
     (socket, "getaddrinfo"),
-    (sqlite3, "connect"),
     (time, "sleep"),
 ]
 
@@ -61,13 +60,11 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Found:
     for owner, name in CALLS:
         monkeypatch.setattr(owner, name, _watched(getattr(owner, name), name, found))
     monkeypatch.setattr(os, "preadv", _watched(os.preadv, "preadv", found, allowed=_without_waiting))
-    connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *args, **kwargs: connect(*args, **kwargs, factory=_connection(found)))
+    monkeypatch.setattr(sqlite3, "connect", _watched(functools.partial(sqlite3.connect, factory=_connection(found)), "connect", found))
     return found
 
 
 def _watched(call: Callable[..., Any], name: str, found: Found, allowed: Callable[..., bool] | None = None) -> Callable[..., Any]:
-    @functools.wraps(call)
     def watched(*args: Any, **kwargs: Any) -> Any:
         if not (allowed is not None and allowed(*args, **kwargs)):
             _check(name, found)

@@ -7,7 +7,7 @@ sentences and statuses. 500 is in no list: it always is a fault of the gateway.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from gateway.backends.documents import METADATA_OFFERS
 from gateway.backends.representations import DICOM, OCTETS
 from gateway.backends.views import CODEC_TYPES
-from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN, MULTIPART
+from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN, MULTIPART, Offer
 from gateway.dicomweb.resources import Level
 from gateway.metrics import Transaction
 from gateway.web import capabilities, health, qido, stow, wado
@@ -163,6 +163,15 @@ def multipart(inner: str) -> str:
     return f'{MULTIPART}; type="{inner}"'
 
 
+def _content(offers: Iterable[Offer], schema: str) -> Content:
+    """What is offered; `schema` is that of the JSON among it."""
+    return {_spelled(offer): schema if offer.media_type.endswith("json") else None for offer in offers}
+
+
+def _spelled(offer: Offer) -> str:
+    return multipart(offer.media_type) if offer.multipart else offer.media_type
+
+
 def _in_syntaxes(*media: str) -> tuple[str, ...]:
     """As stored, which is the default, and in the syntax that other native ones are brought into (PS3.18 8.7.3.5.2)."""
     return tuple(f"{one}; transfer-syntax={syntax}" for one in media for syntax in ("*", EXPLICIT_LITTLE_ENDIAN))
@@ -191,7 +200,7 @@ class _At:
 
 
 def _store(at: _At) -> Operation:
-    content: Content = {stow.JSON.media_type: "DicomObject", stow.XML.media_type: None}
+    content = _content((stow.JSON, stow.XML), "DicomObject")
     answers = (
         Answer(200, "Every instance is stored, and durable.", content),
         Answer(202, "Some instances are stored; the answer says which are not, and why.", content, ("Warning",)),
@@ -204,7 +213,7 @@ def _store(at: _At) -> Operation:
 
 
 def _search(level: Level, at: _At) -> Operation:
-    content: Content = {offer.media_type: "DicomObjects" for offer in qido.OFFERS}
+    content = _content(qido.OFFERS, "DicomObjects")
     answers = (
         Answer(200, "What matches, in an order that stays while nothing is stored.", content, ("Warning",)),
         Answer(204, "Nothing matches.", {}, ("Warning",)),
@@ -243,7 +252,7 @@ def _bytes(name: str, summary: str, multi: tuple[str, ...], single: tuple[str, .
 
 
 def _metadata(at: _At) -> Operation:
-    content: Content = {offer.media_type: "DicomObjects" for offer in METADATA_OFFERS}
+    content = _content(METADATA_OFFERS, "DicomObjects")
     answers = (Answer(200, "An object for each instance.", content), *map(problem, (404, 406, 410)))
     return Operation(f"Retrieve{at.level}Metadata", "Attributes without bulk data.", (ACCEPT,), (), tuple(content), answers)
 
@@ -254,7 +263,7 @@ def _delete(at: _At) -> Operation:
 
 
 def _capabilities(at: _At) -> Operation:
-    content: Content = {capabilities.WADL.media_type: None, capabilities.JSON.media_type: "Capabilities"}
+    content = _content((capabilities.WADL, capabilities.JSON), "Capabilities")
     answers = (Answer(200, "What the store can do.", content, ("Allow",)), problem(406))
     return Operation(f"RetrieveCapabilities{'AtSlash' * at.slash}", "What the store can do.", (ACCEPT,), (), tuple(content), answers)
 
@@ -264,7 +273,7 @@ def _page(name: str, summary: str, content: Content, _: _At) -> Operation:
 
 
 def _ready(_: _At) -> Operation:
-    content: Content = {capabilities.JSON.media_type: "Readiness"}
+    content = _content((capabilities.JSON,), "Readiness")
     answers = (Answer(200, "They can.", content), Answer(503, "They cannot.", content))
     return Operation("GetReadiness", "Whether requests can be served.", accepts=tuple(content), answers=answers)
 

@@ -205,7 +205,7 @@ def _preflight() -> web.Response:
     return web.Response(
         status=HTTPStatus.NO_CONTENT,
         headers={
-            "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
+            "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE, OPTIONS",
             "Access-Control-Allow-Headers": _CORS_REQUEST_HEADERS,
             "Access-Control-Max-Age": _CORS_SECONDS,
         },
@@ -214,11 +214,11 @@ def _preflight() -> web.Response:
 
 def cors_headers(request: web.Request, origins: frozenset[str]) -> dict[str, str]:
     """What lets a browser viewer of an allowed origin read the answer; nothing for all others."""
-    origin = request.headers.get("Origin")
-    if origin is None or not origins:
+    if not origins:
         return {}
-    if "*" not in origins and origin not in origins:
-        return {"Vary": "Origin"}
+    origin = request.headers.get("Origin")
+    if origin is None or ("*" not in origins and origin not in origins):
+        return {"Vary": "Origin"}  # also here: what a cache keeps of this answer is not for browsers of an allowed origin
     return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _CORS_EXPOSED, "Vary": "Origin"}
 
 

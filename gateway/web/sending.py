@@ -63,8 +63,8 @@ async def _send(request: web.Request, body: Body, status: int, headers: dict[str
             if sent != body.length:
                 raise EOFError("a body has another length than was announced")
         else:
-            await _by_writer(response, body, context.stall_timeout)
-        context.sent += body.length or response.body_length
+            sent = await _by_writer(response, body, context.stall_timeout)
+        context.sent += sent
     except (ConnectionError, asyncio.CancelledError):
         _cut(request)
         raise
@@ -87,8 +87,11 @@ def _cut(request: web.Request) -> None:
 # -- through aiohttp
 
 
-async def _by_writer(response: web.StreamResponse, body: Body, stall: float) -> None:
+async def _by_writer(response: web.StreamResponse, body: Body, stall: float) -> int:
+    """Sends all pieces; returns the number of their bytes."""
+    sent = 0
     async for piece in body.pieces:
+        sent += len(piece) if isinstance(piece, bytes) else piece.length
         if isinstance(piece, bytes):
             async with asyncio.timeout(stall):
                 await response.write(piece)
@@ -98,6 +101,7 @@ async def _by_writer(response: web.StreamResponse, body: Body, stall: float) -> 
                     async with asyncio.timeout(stall):
                         await response.write(some)
     await response.write_eof()
+    return sent
 
 
 async def _read(piece: FileSlice) -> AsyncGenerator[bytes, None]:

@@ -2,6 +2,7 @@
 not, each with an answer that the document must know.
 
 A status, media type, header or body that is not described fails, and so does 5xx, and nonsense that is taken for sense.
+Searches alone may take more than the document says: ``StudyDate=*`` is no date, and viewers send it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core import NOT_SET
@@ -36,14 +39,13 @@ CHECKS = [
     checks.content_type_conformance,
     checks.response_headers_conformance,
     checks.response_schema_conformance,
-    checks.negative_data_rejection,
     checks.unsupported_method,
 ]
 
 KNOWN = {"store": "other", "study": "1.1", "series": "1.1.1", "instance": "1.1.1.1", "frames": "1", "bulk": "7FE00010"}
 """What every store of the test holds."""
 
-EXAMPLES = {"GET": 5, "POST": 10, "DELETE": 5, "OPTIONS": 5, "HEAD": 2}
+EXAMPLES = {"GET": 5, "POST": 10, "DELETE": 4, "OPTIONS": 4, "HEAD": 1}
 """Requests of each kind for each resource of the default store; other stores, which answer by the same code, get one."""
 
 LONGEST = 6000
@@ -87,14 +89,15 @@ class Caller:
         headers = {"Accept": accept} | ({"Content-Type": MULTIPART} if case.media_type == MULTI else {})
         response = case.call(base_url=self.root, session=self.session, headers=headers)
         self.seen[one.operation.name, response.status_code] += 1
-        case.validate_response(response, checks=CHECKS)
+        case.validate_response(response, checks=CHECKS if one.transaction == "search" else [*CHECKS, checks.negative_data_rejection])
 
 
 def plainly(caller: Caller) -> None:
-    """Each operation on what is there, in each form that it names; deletions at last, from the instance up to the study."""
+    """Each operation on what is there, in each form that it names; then deletions, from instances up to studies; then on nothing."""
     operations = list(caller.operations())
-    deletions = [pair for pair in operations if pair[0].method == "DELETE"]
-    for one, operation in [pair for pair in operations if pair not in deletions] + sorted(deletions, key=lambda pair: -len(pair[0].path)):
+    deletions = sorted((pair for pair in operations if pair[0].method == "DELETE"), key=lambda pair: -len(pair[0].path))
+    reads = [pair for pair in operations if pair[0].method in ("GET", "HEAD")]
+    for one, operation in [pair for pair in operations if pair not in deletions] + deletions + reads + deletions:
         path = {name: KNOWN[name] for name in re.findall(r"{(\w+)}", one.path)}
         for accept in one.operation.accepts or ("*/*",):
             for media in one.operation.takes or (None,):
@@ -113,7 +116,8 @@ def wildly(caller: Caller, one: Described, operation: Operation, mode: Generatio
         if len(requests.Request("GET", "http://a" + case.formatted_path, params=case.query).prepare().url or "") <= LONGEST:
             caller.send(one, case, accept)
 
-    run()
+    with suppress(Unsatisfiable):  # not every resource has something that could be wrong
+        run()
 
 
 def run(root: str, document: Any) -> Counter[tuple[str, int]]:
@@ -140,4 +144,4 @@ async def test_every_answer_is_one_that_is_described(serve: Serve) -> None:
     document = (await gate.get("/openapi.json", base="")).json
     seen = await asyncio.to_thread(run, f"http://{gate.host}", document)
     assert {name for name, status in seen if status < 300} == BY_NAME.keys()  # all of them did what they are for, too
-    assert {status for _, status in seen} >= {200, 204, 400, 404, 406, 409}
+    assert {status for _, status in seen} >= {200, 204, 400, 404, 406, 409, 410}

@@ -106,6 +106,8 @@ async def test_a_preflight_is_no_question_for_capabilities(serve: Serve, path: s
 
 async def test_a_viewer_of_another_origin_can_ask(serve: Serve) -> None:
     gate = await serve(backend="memory", server={"cors_origins": ["https://viewer.example"]})
+    before = await gate.ask("OPTIONS", "", PREFLIGHT | {"Access-Control-Request-Method": "OPTIONS"})
+    assert "OPTIONS" in before.headers["Access-Control-Allow-Methods"].split(", ")
     answer = await gate.ask("OPTIONS", "", {"Origin": "https://viewer.example"})
     assert (answer.status, answer.headers["Content-Type"]) == (200, WADL)
     assert answer.headers["Access-Control-Allow-Origin"] == "https://viewer.example"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,6 +161,15 @@ async def test_each_form_that_is_named_can_be_had(serve: Serve, one: Described) 
     }
     default = await gate.ask(one.method, path_of(one), base="")
     assert plain(default.headers["Content-Type"]) == plain(one.operation.accepts[0])
+
+
+async def test_tokens_are_asked_for_where_it_is_said(serve: Serve, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("secret\n")
+    gate = await serve(backend="memory", server={"token_file": tokens})
+    for one in ALL:
+        status = (await gate.ask(one.method, path_of(one), base="")).status
+        assert (status == 401) == one.operation.credentials, (one.method, one.path)
 
 
 async def test_frames_can_be_had_in_the_codec_that_they_are_stored_in(serve: Serve) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.backends.results import KEYS, check_keys
@@ -41,6 +41,8 @@ def asked(level: Level, name: str, value: str) -> Query:
 
 
 @given(st.from_regex(UID["pattern"], fullmatch=True))
+@example("1" * 64)
+@example("1" * 65)
 def test_the_schema_of_a_uid_says_what_a_uid_is(text: str) -> None:
     assert is_uid(text) == (len(text) <= UID["maxLength"])
 

@@ -127,7 +127,7 @@ def test_media_types_are_named_both_ways() -> None:
     assert 'multipart/related; type="application/dicom"' in [one.get("mediaType") for one in sent]
     answered = METHODS["/studies/{study}/metadata", "GET"].find(f"{NS}response[@status='200']")
     assert answered is not None
-    assert [one.get("mediaType") for one in answered] == ["application/dicom+json", "application/json"]
+    assert [one.get("mediaType") for one in answered][:2] == ["application/dicom+json", "application/json"]
 
 
 def test_head_names_no_representation() -> None:

@@ -76,6 +76,15 @@ def _quiet(done: int, total: int) -> None:
 def fsck(root: Path, progress: Progress = _quiet) -> Fsck:
     """Reads every blob and compares it with what the index says; changes nothing."""
     files = Files(root)
+    try:
+        return _checked(files, progress)
+    except StoreUnavailable as error:
+        return Fsck(0, (Problem(0, "", "index", error.message),))
+    finally:
+        files.close()
+
+
+def _checked(files: Files, progress: Progress) -> Fsck:
     db = schema.connect(files.root / "index.sqlite", read_only=True)
     try:
         if broken := _index_problems(db):
@@ -90,7 +99,6 @@ def fsck(root: Path, progress: Progress = _quiet) -> Fsck:
         return Fsck(len(rows), tuple(problems))
     finally:
         db.close()
-        files.close()
 
 
 def _index_problems(db: sqlite3.Connection) -> tuple[Problem, ...]:

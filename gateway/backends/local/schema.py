@@ -67,9 +67,15 @@ def connect(path: Path | str, *, durable: bool = True, read_only: bool = False) 
 
     WAL, so that readers never wait for a writer; `synchronous=FULL`, since NORMAL was measured to lose committed rows when
     the power goes. Statements are not wrapped in implicit transactions: the writer says BEGIN IMMEDIATE itself.
+
+    :raises StoreUnavailable: when the file is damaged, or no database.
     """
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256)
-    connection.execute("PRAGMA journal_mode = WAL")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise StoreUnavailable(f"the index cannot be opened: {error}; run `dicomweb-gateway rebuild-index`") from error
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     connection.execute("PRAGMA foreign_keys = OFF")  # the commit keeps the references itself
     connection.execute("PRAGMA cache_size = -8192")  # KiB: enough for the upper pages of a million rows, small beside a worker

@@ -51,6 +51,12 @@ def test_a_fresh_database_gets_the_schema_once(path: Path) -> None:
     db.close()
 
 
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreUnavailable, match="rebuild-index"):
+        schema.connect(path)
+
+
 def test_there_is_a_step_from_every_version() -> None:
     assert sorted(schema._MIGRATIONS) == list(range(schema.VERSION))
 

@@ -1,0 +1,50 @@
+"""What the handlers share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from gateway.backends.catalog import Catalog
+from gateway.backends.memory import MemoryBackend
+from gateway.errors import Busy, NotFound
+from gateway.streams import Budget
+from gateway.web.service import Service, base_url
+
+
+def service(public_url: str | None = None, stores: int = 2) -> Service:
+    return Service(Catalog({"default": MemoryBackend(), "other": MemoryBackend()}), Budget(1), public_url=public_url, stow_in_flight=stores)
+
+
+def test_places_for_stores_are_given_back() -> None:
+    made = service()
+    for _ in range(3):
+        with made.store_slot(), made.store_slot(), pytest.raises(Busy, match="stow_in_flight"), made.store_slot():
+            pass
+        with pytest.raises(KeyError), made.store_slot():
+            raise KeyError
+
+
+def test_the_store_of_a_url() -> None:
+    made = service()
+    default, other = (made.catalog.get(name) for name in ("default", "other"))
+    assert made.backend(make_mocked_request("GET", "/", match_info={})) is default
+    assert made.backend(make_mocked_request("GET", "/", match_info={"store": "other"})) is other
+    with pytest.raises(NotFound):
+        made.backend(make_mocked_request("GET", "/", match_info={"store": "../default"}))
+
+
+@pytest.mark.parametrize(
+    ("public_url", "names", "expected"),
+    [
+        (None, {}, "http://gate.example:81/dicom-web"),
+        (None, {"store": "other"}, "http://gate.example:81/stores/other/dicom-web"),
+        ("https://x.example/y", {}, "https://x.example/y/dicom-web"),
+        ("https://x.example/y", {"store": "other"}, "https://x.example/y/stores/other/dicom-web"),
+    ],
+)
+def test_the_public_url_of_a_store(public_url: str | None, names: Mapping[str, str], expected: str) -> None:
+    request = make_mocked_request("GET", "/", {"Host": "gate.example:81"}, match_info=dict(names))
+    assert base_url(request, service(public_url)) == expected
