@@ -50,6 +50,7 @@ async def build(settings: Settings, *, slot: int = 0) -> web.Application:
         _search_limits(settings.limits),
         settings.server.public_url,
         settings.limits.stow_in_flight,
+        settings.server.trusted_proxies,
     )
     in_flight = InFlight()
     transactions: dict[object, Transaction] = {}
@@ -106,6 +107,7 @@ def _structure_limits(limits: LimitSettings) -> Limits:
     return Limits(
         elements=limits.elements,
         items=limits.items,
+        fragments=limits.fragments,
         depth=limits.depth,
         inflated=limits.inflated_bytes,
         value_kept=limits.value_bytes,

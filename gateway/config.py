@@ -18,7 +18,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from yarl import URL
@@ -70,6 +80,8 @@ class Server(Section):
     """Serve callers without credentials on addresses other than loopback; only behind something that checks them."""
     public_url: str | None = None
     """Scheme and host that clients see, for URLs in answers; without it the Host header counts."""
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+    """Addresses or networks of reverse proxies whose Forwarded and X-Forwarded-* headers are believed for URLs in answers."""
     cors_origins: tuple[str, ...] = ()
     """Origins of browser viewers that may call ("https://viewer.example"; "*" lets all in)."""
     header_timeout: Seconds = Field(10, gt=0)
@@ -95,10 +107,10 @@ class Server(Section):
             raise ValueError("must look like https://dicom.example/prefix, without user, query or fragment")
         return text.rstrip("/")
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
-    def _with_commas(cls, origins: Any) -> Any:
-        return [word.strip() for word in origins.split(",") if word.strip()] if isinstance(origins, str) else origins
+    def _with_commas(cls, words: Any) -> Any:
+        return [word.strip() for word in words.split(",") if word.strip()] if isinstance(words, str) else words
 
     @field_validator("cors_origins")
     @classmethod
@@ -143,6 +155,8 @@ class Limits(Section):
     """Elements of an instance, those in sequences included."""
     items: Count = 50_000
     """Sequence items of an instance; each costs memory that the sender gets for 8 bytes."""
+    fragments: Count = 500_000
+    """Fragments of compressed pixel data; a slide of 100,000 x 100,000 pixels has 150,000."""
     depth: Count = 64
     """Nested sequences; real structured reports stay below 20."""
     inflated_bytes: Size = Field(ByteSize(64 * _MIB), ge=1024)

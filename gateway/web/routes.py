@@ -95,11 +95,15 @@ def add_routes(app: web.Application, service: Service, *, bearer: bool = False) 
     """
     transactions: dict[object, Transaction] = {}
     for route in everything():
-        added = app.router.add_route(route.method, route.path, partial(route.handler, service=service))
+        added = app.router.add_route(route.method, route.path, partial(route.handler, service=service), expect_handler=_patient)
         assert added.resource is not None  # noqa: S101 - a route with a path has one; narrows the type
         transactions[route.method, added.resource.canonical] = route.transaction
     app[DOCUMENTS] = documents(service.search_limits, bearer=bearer)
     return transactions
+
+
+async def _patient(_: web.Request) -> None:
+    """``Expect: 100-continue`` is answered by who reads the body, when it is clear that it will be read."""
 
 
 def documents(limits: SearchLimits, *, bearer: bool) -> Documents:

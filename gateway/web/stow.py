@@ -114,6 +114,9 @@ async def _chunks(request: web.Request, context: Context) -> AsyncGenerator[byte
     :raises RequestTimeout: when nothing comes for ``server.stall_timeout`` seconds.
     """
     content = request.content
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1) and not content.at_eof():
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
     received = metrics.RECEIVED_BYTES.labels(context.transaction)
     while not content.at_eof():
         try:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from aiohttp.test_utils import make_mocked_request
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
+from gateway.app import build
+from gateway.config import load
 from gateway.web.public_url import public_root
+from tests.backends.made import dicom
 
 PROXY = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -86,3 +90,14 @@ def test_a_port_that_a_client_left_out_is_put_back_on_loopback_only(host: str, e
 @pytest.mark.parametrize(("sockname", "expected"), [(("10.0.0.9", 8080), "10.0.0.9:8080"), (("fd00::9", 8080, 0, 0), "[fd00::9]:8080")])
 def test_without_a_usable_host_the_address_of_the_socket_counts(sockname: Any, expected: str) -> None:
     assert _root({"Host": "a b"}, sockname=sockname) == f"http://{expected}"
+
+
+async def test_the_setting_reaches_the_answers(tmp_path: Path) -> None:
+    settings = load(
+        None, {"data": str(tmp_path), "server": {"trusted_proxies": ["127.0.0.0/8"]}, "stores": {"default": {"backend": "memory"}}}
+    )
+    async with TestClient(TestServer(await build(settings))) as client:
+        headers = {"Content-Type": "application/dicom", "X-Forwarded-Host": "pacs.example", "X-Forwarded-Proto": "https"}
+        async with client.post("/dicom-web/studies", data=dicom(), headers=headers) as answer:
+            stored = await answer.json(content_type=None)
+    assert stored["00081190"]["Value"] == ["https://pacs.example/dicom-web/studies/1.1"]

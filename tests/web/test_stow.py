@@ -80,6 +80,20 @@ async def test_several_requests_on_one_connection(gate: Gate) -> None:
     writer.close()
 
 
+async def test_a_sender_that_asks_first_is_told_to_go_on_when_its_body_is_wanted(plain: Gate) -> None:
+    for media, status in ((MULTIPART, 200), ("text/plain", 415)):
+        reader, writer = await plain.connect()
+        whole = request("POST", BASE + "/studies", {CT: media, "Expect": "100-Continue"}, LEAST)
+        writer.write(whole[: -len(LEAST)])
+        first = await reader.readuntil(b"\r\n\r\n")
+        assert first.startswith(b"HTTP/1.1 100 Continue\r\n\r\n" if status == 200 else b"HTTP/1.1 415 ")
+        if status == 200:
+            writer.write(LEAST)
+            assert (await read_answer(reader)).status == 200
+        writer.close()
+    assert (await plain.post(LEAST, headers={"Expect": "the unexpected"})).status == 200
+
+
 # -- the answer
 
 

@@ -3,7 +3,7 @@ no secret there): requests carry canaries wherever a client can put something, a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -119,7 +119,7 @@ class Failing:
         pass
 
 
-async def everything(gate: Gate, more: Mapping[str, str]) -> AsyncIterator[Answer]:
+async def everything(gate: Gate, more: dict[str, str]) -> AsyncIterator[Answer]:
     """Good and bad requests of all kinds."""
     headers = HEADERS | more
     yield await gate.post(multipart(GOOD, *BAD_INSTANCES.values()), headers=headers)
@@ -139,7 +139,8 @@ async def everything(gate: Gate, more: Mapping[str, str]) -> AsyncIterator[Answe
     yield await gate.get("/studies", headers=headers, base=f"/stores/{PATIENT}/dicom-web")
     yield await gate.raw(f"GET {BASE}/studies?PatientName={NAME}\x7f HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     yield await gate.raw(f"GET {BASE}/studies HTTP/1.1\r\nHost: a\r\n{NAME}\r\n\r\n".encode())
-    yield await gate.raw(request("GET", f"{BASE}/studies?token={TOKEN}", headers | {"Expect": PATIENT}))
+    for path in ("/studies", "/nothing"):
+        yield await gate.raw(request("GET", f"{BASE}{path}?token={TOKEN}", headers | {"Expect": PATIENT}))
     yield await gate.raw(request("GET", f"{BASE}/studies", headers | {"X": "\x00" + NAME}))
 
 
