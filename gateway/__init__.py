@@ -7,11 +7,13 @@
         routes       every URL on one screen
         middleware   what surrounds each request
         stow  qido  wado  health
+        capabilities  wadl  openapi  description  parameters   what the routes say of themselves
+        public_url   scheme, host and prefix that the client sees
         sending      a body onto the socket by the cheapest way
     streams     socket chunks -> multipart scanner -> header peek -> Upload
     backends/   where instances rest
         base         the protocol and its values        memory   the reference
-        representations  views  results  evaluate       what backends that hold bytes have in common
+        representations  views  documents  results  evaluate   what backends that hold bytes have in common
         local/       files + SQLite
     metrics  logs                          what can be seen from outside
     ---- below this line nothing does I/O, or knows asyncio, aiohttp, sqlite3 or metrics ----

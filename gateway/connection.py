@@ -99,6 +99,8 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Sends what is left of an answer; then the connection waits for the next request."""
+        if isinstance(resp, web.HTTPException):
+            resp.text = resp.reason  # the one that no middleware sees is about an odd Expect, and quotes it
         try:
             return await super().finish_response(request, resp, start_time)
         finally:

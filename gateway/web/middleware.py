@@ -264,8 +264,6 @@ def on_prepare(edge: Edge) -> Callable[[web.Request, web.StreamResponse], Awaita
         context = request.get(CONTEXT)
         if context is not None:
             response.headers["X-Request-Id"] = context.request_id
-        elif isinstance(response, web.HTTPException):
-            response.text = response.reason  # an Expect on a route that is none: aiohttp quotes it
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Server"] = SERVICE  # versions are for /version, which asks who wants to know
         response.headers.update(cors_headers(request, edge.cors_origins))

@@ -24,7 +24,7 @@ async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         if request.param == "memory":
             made.append(MemoryBackend(on_duplicate=on_duplicate))
         else:
-            made.append(LocalStore(tmp_path / f"store{len(made)}", on_duplicate=on_duplicate))
+            made.append(LocalStore(tmp_path / f"store{len(made)}", on_duplicate=on_duplicate, durable=False))
         return made[-1]
 
     yield backend

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pydicom
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from gateway.backends.base import Backend, View
 from gateway.dicomweb.media import parse_accept
@@ -19,6 +19,12 @@ from tests.backends.made import FRAME, FRAMES, JSON, content, found, identity, p
 UIDS = (samples.STUDY, samples.SERIES, samples.SOP)
 EXPLICIT = parse_accept(["application/dicom"])
 every_form = pytest.mark.parametrize("make_form", samples.ALL.values(), ids=list(samples.ALL))
+
+
+def odd_bytes(syntax: str = ExplicitVRLittleEndian) -> bytes:
+    """Three frames of 25 bytes, and one of padding."""
+    return samples.written(samples.pictured(samples.identified(), samples.counted(76), 5, 5, 8, 3), syntax)
+
 
 CODESTREAMS = ["basic offset table", "extended offset table", "no offset table", "fragments"]
 
@@ -60,8 +66,10 @@ async def test_every_value_that_metadata_leaves_out_can_be_asked_for(backend: Ba
         (samples.mr, [samples.counted(384)[start : start + 128] for start in (0, 128, 256)]),
         (lambda: samples.big_endian(2), [samples.counted(64)[:32], samples.counted(64)[32:]]),
         (lambda: samples.deflated(2), [samples.counted(64)[:32], samples.counted(64)[32:]]),
+        (odd_bytes, [samples.counted(76)[start : start + 25] for start in (0, 25, 50)]),
+        (lambda: odd_bytes(ImplicitVRLittleEndian), [samples.counted(76)[start : start + 25] for start in (0, 25, 50)]),
     ],
-    ids=["words", "big endian", "deflated"],
+    ids=["words", "big endian", "deflated", "bytes", "implicit"],
 )
 async def test_native_frames(backend: Backend, make_form: Callable[[], bytes], frames: list[bytes]) -> None:
     await store(backend, make_form())
