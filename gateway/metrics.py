@@ -21,6 +21,7 @@ TRANSACTIONS: tuple[Transaction, ...] = get_args(Transaction)
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody asks for
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+_FIRST = (0.001, 0.0025, 0.01, 0.025, 0.1, 0.5, 2.5)
 _SYNC = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5)
 
 REQUESTS = Counter("gateway_requests", "Requests answered.", ["transaction", "status"])
@@ -28,7 +29,7 @@ REQUEST_SECONDS = Histogram(
     "gateway_request_seconds", "From the request's headers to the end of its answer.", ["transaction"], buckets=_FAST
 )
 FIRST_BYTE_SECONDS = Histogram(
-    "gateway_first_byte_seconds", "From the request's headers to the first byte of its answer.", ["transaction"], buckets=_FAST
+    "gateway_first_byte_seconds", "From the request's headers to the first byte of its answer.", ["transaction"], buckets=_FIRST
 )
 IN_FLIGHT = Gauge("gateway_in_flight_requests", "Requests being answered now.", ["transaction"], multiprocess_mode="livesum")
 RECEIVED_BYTES = Counter("gateway_received_bytes", "Body bytes read from clients.", ["transaction"])

@@ -94,7 +94,7 @@ class Intake:
         """One after another, each to be read before the next one is asked for."""
         async for event in self._events:
             if not isinstance(event, Part):
-                continue
+                continue  # what nobody wanted of the part before
             self.parts += 1
             self._in_part = True
             upload = await self._open(self.parts, event)
@@ -102,7 +102,6 @@ class Intake:
                 yield upload
             else:  # nothing that is awaited for it ever waits when thousands of bad parts came in one chunk
                 await asyncio.sleep(0)
-            await self._drain()
 
     async def _open(self, number: int, part: Part) -> Upload | None:
         """Reads a part until its UIDs are known."""
@@ -167,14 +166,6 @@ class Intake:
                 return b""
         self._in_part = False
         raise InstanceError(Reason.CANNOT_UNDERSTAND, "cut off")
-
-    async def _drain(self) -> None:
-        """What nobody wanted of a part is read and dropped; the next part lies behind it."""
-        while self._in_part:
-            try:
-                await self._piece()
-            except InstanceError:
-                break
 
 
 async def _peek(prefix: bytes, final: bool) -> Instance | Peeked:

@@ -6,8 +6,7 @@ instances, modalities in study, URLs) is the store's to add.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import orjson
@@ -96,19 +95,51 @@ INDEX_TAGS: frozenset[int] = frozenset({CHARACTER_SET, *_STUDY, *_SERIES, *_INST
 SMALL = 2048
 """Bytes of a sequence whose attribute is remembered; with the 256 of them that bounds what is kept."""
 
-_PLACE = sorted([(tag, key_of(tag), level) for level, tags in enumerate((_STUDY, _SERIES, _INSTANCE)) for tag in tags])
+_LEVELS = tuple(tuple((tag, key_of(tag)) for tag in sorted(tags)) for tags in (_STUDY, _SERIES, _INSTANCE))
+
+Attributes = dict[str, Attribute]
 
 
-@dataclass(frozen=True, slots=True)
 class IndexAttributes:
     """DICOM JSON attributes of the three levels: keys ascending, text as Unicode, ``SpecificCharacterSet`` where it is needed.
 
+    A level is made when it is first asked for: of a series of a thousand instances only one is asked for its study.
     To be read only: sequences may be shared between instances.
+
+    :param make: makes a level, 0 for the study to 2 for the instance.
     """
 
-    study: dict[str, Attribute]
-    series: dict[str, Attribute]
-    instance: dict[str, Attribute]
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[int], Attributes]) -> None:
+        self._make = make
+        self._made: list[Attributes | None] = [None, None, None]
+
+    @property
+    def study(self) -> Attributes:
+        """Of the study and its patient."""
+        return self._level(0)
+
+    @property
+    def series(self) -> Attributes:
+        """Of the series, its equipment and procedure."""
+        return self._level(1)
+
+    @property
+    def instance(self) -> Attributes:
+        """Of the instance itself."""
+        return self._level(2)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, IndexAttributes) and all(self._level(level) == other._level(level) for level in range(3))
+
+    __hash__ = None  # type: ignore[assignment]  # equal ones may be dictionaries apart
+
+    def _level(self, level: int) -> Attributes:
+        made = self._made[level]
+        if made is None:
+            made = self._made[level] = self._make(level)
+        return made
 
 
 def index_attributes(values: Mapping[int, tuple[str, bytes]], *, implicit: bool = False, little_endian: bool = True) -> IndexAttributes:
@@ -121,30 +152,32 @@ def index_attributes(values: Mapping[int, tuple[str, bytes]], *, implicit: bool 
     """
     declared = values.get(CHARACTER_SET)
     charset = DEFAULT if declared is None else character_set(declared[1])
-    found: dict[str, Attribute] = {} if declared is None else {key_of(CHARACTER_SET): UTF_8}
-    for tag, key, _ in _PLACE:
-        value = values.get(tag)
-        if value is not None:
-            attribute = _attribute(tag, *value, charset, not implicit, little_endian)
-            if attribute is not None:
-                found[key] = attribute
-    return by_level(found)
+
+    def make(level: int) -> Attributes:
+        found: Attributes = {} if declared is None else {key_of(CHARACTER_SET): UTF_8}
+        for tag, key in _LEVELS[level]:
+            value = values.get(tag)
+            if value is not None:
+                attribute = _attribute(tag, *value, charset, not implicit, little_endian)
+                if attribute is not None:
+                    found[key] = attribute
+        return found if declared is not None else _declared(found)
+
+    return IndexAttributes(make)
 
 
 def by_level(attributes: Mapping[str, Attribute]) -> IndexAttributes:
     """The same from the model of a whole instance: `metadata.instance_model`."""
-    levels: tuple[dict[str, Attribute], ...] = ({}, {}, {})
     declared = key_of(CHARACTER_SET) in attributes
-    for attributes_of_level in levels if declared else ():
-        attributes_of_level[key_of(CHARACTER_SET)] = UTF_8
-    for _, key, level in _PLACE:
-        attribute = attributes.get(key)
-        if attribute is not None:
-            levels[level][key] = attribute
-    return IndexAttributes(*(level if declared else _declared(level) for level in levels))
+
+    def make(level: int) -> Attributes:
+        found = {key: attributes[key] for _, key in _LEVELS[level] if key in attributes}
+        return {key_of(CHARACTER_SET): UTF_8} | found if declared else _declared(found)
+
+    return IndexAttributes(make)
 
 
-def _declared(level: dict[str, Attribute]) -> dict[str, Attribute]:
+def _declared(level: Attributes) -> Attributes:
     """`level` with its character set, when it has text that is not ASCII."""
     return level if orjson.dumps(level).isascii() else {key_of(CHARACTER_SET): UTF_8} | level
 

@@ -119,11 +119,13 @@ async def _chunks(request: web.Request, context: Context) -> AsyncGenerator[byte
         request.writer.output_size = 0  # the answer itself has not begun
     received = metrics.RECEIVED_BYTES.labels(context.transaction)
     while not content.at_eof():
-        try:
-            async with asyncio.timeout(context.stall_timeout):
-                chunk = await content.readany()
-        except TimeoutError:
-            raise RequestTimeout("no more bytes came within server.stall_timeout") from None
+        chunk = content.read_nowait()
+        if not chunk:  # a timer is set only when there is something to wait for
+            try:
+                async with asyncio.timeout(context.stall_timeout):
+                    chunk = await content.readany()
+            except TimeoutError:
+                raise RequestTimeout("no more bytes came within server.stall_timeout") from None
         if chunk:
             context.received += len(chunk)
             received.inc(len(chunk))

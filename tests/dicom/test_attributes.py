@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydicom.datadict import dictionary_has_tag
 
-from gateway.dicom.attributes import INDEX_TAGS, IndexAttributes, by_level, index_attributes
+from gateway.dicom.attributes import INDEX_TAGS, Attributes, IndexAttributes, by_level, index_attributes
 from gateway.dicom.elements import Walk
 from gateway.dicom.metadata import instance_model
 from tests.dicom.archive import inflate, readable, walk_of
@@ -34,6 +34,23 @@ def indexed(data: bytes) -> IndexAttributes:
     walk.feed(data)
     walk.finish()
     return index_attributes(walk.values, implicit=walk.implicit, little_endian=walk.little_endian)
+
+
+def levels(found: IndexAttributes) -> list[Attributes]:
+    return [found.study, found.series, found.instance]
+
+
+def test_a_level_is_made_when_it_is_asked_for_and_once() -> None:
+    made: list[int] = []
+
+    def make(level: int) -> Attributes:
+        made.append(level)
+        return {}
+
+    found = IndexAttributes(make)
+    assert not made
+    assert found.series is found.series
+    assert made == [1]
 
 
 def test_every_tag_is_in_the_dictionary() -> None:
@@ -83,7 +100,7 @@ def test_text_is_declared_on_all_levels_where_the_instance_did() -> None:
 
 def test_a_value_that_cannot_be_read_is_left_out() -> None:
     values = {0x00280010: ("US", b"abc"), 0x00280011: ("US", b"\2\0"), 0x00400275: ("SQ", b"??"), 0x00100010: ("OB", b"x")}
-    assert index_attributes(values) == IndexAttributes({}, {}, {"00280011": {"vr": "US", "Value": [2]}})
+    assert levels(index_attributes(values)) == [{}, {}, {"00280011": {"vr": "US", "Value": [2]}}]
 
 
 def test_un_is_what_the_dictionary_says() -> None:
@@ -96,9 +113,11 @@ def test_un_is_what_the_dictionary_says() -> None:
 
 def test_implicit_vr_and_empty_values() -> None:
     found = indexed(implicit(plain(0x00080020, b""), plain(0x00080060, b"MR"), plain(0x00280010, b"\0\2")))
-    assert found == IndexAttributes(
-        {"00080020": {"vr": "DA"}}, {"00080060": {"vr": "CS", "Value": ["MR"]}}, {"00280010": {"vr": "US", "Value": [512]}}
-    )
+    assert levels(found) == [
+        {"00080020": {"vr": "DA"}},
+        {"00080060": {"vr": "CS", "Value": ["MR"]}},
+        {"00280010": {"vr": "US", "Value": [512]}},
+    ]
 
 
 def test_the_model_of_the_whole_instance_says_the_same() -> None:

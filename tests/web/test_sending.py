@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,40 @@ async def test_pipelined_requests_are_answered_in_order(stored: Gate) -> None:
     assert (await read_answer(reader)).body == LARGE[-100:]
     assert (await read_answer(reader)).body == LARGE
     writer.close()
+
+
+async def test_a_file_never_overtakes_what_is_still_on_its_way(stored: Gate) -> None:
+    small = request("GET", "/version")
+    expected = (await stored.raw(small)).body
+
+    def ask(client: socket.socket) -> bytes:
+        collected = bytearray()
+        while not collected.endswith(expected) or collected.count(expected) < 101:
+            collected += (piece := client.recv(1 << 16))
+            assert piece
+        return bytes(collected)
+
+    def begun(turn: int) -> bool:
+        return manager.requests_count == turn
+
+    manager = stored.connections.manager
+    for _ in range(5):
+        with socket.socket() as client:
+            client.settimeout(PATIENCE)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await asyncio.to_thread(client.connect, ("127.0.0.1", stored.port))
+            await until(lambda: len(manager.connections) == 1)
+            (transport,) = (connection.transport for connection in manager.connections)
+            assert transport is not None
+            with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as outside:
+                outside.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            # More than the kernel takes and less than what makes a writer wait: it rests in the transport when the file's turn comes.
+            turn = manager.requests_count + 101
+            await asyncio.to_thread(client.sendall, small * 100 + get_large + small)
+            await until(partial(begun, turn))
+            answers = await asyncio.to_thread(ask, client)
+            assert answers.partition(LARGE)[0].count(expected) == 100
+        await stored.idle()
 
 
 @pytest.mark.parametrize("keep", [b"", b"Connection: keep-alive\r\n"])

@@ -68,9 +68,11 @@ def many_frames() -> bytes:
 @pytest.fixture(autouse=True)
 def _as_in_a_worker() -> Iterator[None]:
     """The collector does not look at what the test run holds, as it does not at what a worker made at its start."""
+    thresholds = gc.get_threshold()
     serving._settle_memory()
     yield
     gc.unfreeze()
+    gc.set_threshold(*thresholds)
 
 
 @asynccontextmanager
