@@ -78,7 +78,7 @@ async def open_backend(settings: Settings, name: str) -> Backend:
     store = settings.stores.get(name)
     if store is None:
         raise NotFound(f"there is no store {name!r}; the settings have {', '.join(sorted(settings.stores))}")
-    limits = _structure_limits(settings.limits)
+    limits = structure_limits(settings.limits)
     on_duplicate = OnDuplicate(store.on_duplicate)
     default_syntax = _SYNTAX[store.default_transfer_syntax]
     if store.backend == "memory":
@@ -103,7 +103,8 @@ def intake_limits(limits: LimitSettings) -> IntakeLimits:
     return IntakeLimits(multipart, limits.instance_bytes, limits.header_bytes)
 
 
-def _structure_limits(limits: LimitSettings) -> Limits:
+def structure_limits(limits: LimitSettings) -> Limits:
+    """The bounds of one instance's structure."""
     return Limits(
         elements=limits.elements,
         items=limits.items,

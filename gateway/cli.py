@@ -197,7 +197,7 @@ def rebuild_index(*, store: StoreName = "default", config: ConfigFile = None, da
     data
         Folder that holds what is stored [./data].
     """
-    from gateway.app import _structure_limits as structure_limits
+    from gateway.app import structure_limits
     from gateway.backends.local import repair
 
     settings = _load(config, data)
