@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http import HttpProcessingError
 
 from gateway import logs
@@ -50,7 +50,7 @@ class Bounds:
 class Connection(web.RequestHandler):
     """One connection; see the rules above."""
 
-    __slots__ = ("_begun", "_born", "_header_since", "_owner", "_refused", "_stuck_bytes", "_stuck_since", "_working")
+    __slots__ = ("_begun", "_body", "_born", "_header_since", "_owner", "_refused", "_stuck_bytes", "_stuck_since", "_working")
 
     def __init__(self, owner: Connections, **kwargs: Any) -> None:
         super().__init__(owner.manager, **kwargs)
@@ -58,6 +58,7 @@ class Connection(web.RequestHandler):
         self._refused = False
         self._working = False
         self._begun = False
+        self._body: StreamReader | None = None
         self._born = self._loop.time()
         self._header_since: float | None = None
         self._stuck_since: float | None = None
@@ -75,8 +76,12 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """A refused connection was never begun."""
-        if not self._refused:
-            super().connection_lost(exc)
+        if self._refused:
+            return
+        super().connection_lost(exc)
+        if self._body is not None and not self._body.is_eof():
+            # aiohttp would go on for ten seconds to wait for the rest of a body that was refused, in a place of a living client.
+            self._body.set_exception(exc or ConnectionResetError("the client left"))
 
     def data_received(self, data: bytes) -> None:
         """Notes when bytes come that belong to no request yet: the beginning of a header."""
@@ -86,8 +91,9 @@ class Connection(web.RequestHandler):
         if not self._working and self._header_since is None:
             self._header_since = self._loop.time()
 
-    def begin(self) -> None:
+    def begin(self, body: StreamReader) -> None:
         """A header is whole, its request is on its way to a handler."""
+        self._body = body
         self._begun = self._working = True
         self._header_since = None
 
@@ -213,7 +219,7 @@ def _beginning(factory: Callable[..., web.BaseRequest]) -> Callable[..., web.Bas
     """aiohttp's request factory; its third argument is the connection."""
 
     def make(message: Any, payload: Any, protocol: Any, *rest: Any) -> web.BaseRequest:
-        protocol.begin()
+        protocol.begin(payload)
         return factory(message, payload, protocol, *rest)
 
     return make

@@ -129,15 +129,16 @@ async def test_every_file_of_pydicom_comes_back_or_is_refused_for_a_known_reason
     assert stored > 200
 
 
-@pytest.mark.skipif("DICOM_CORPUS" not in os.environ, reason="only where DICOM_CORPUS names a folder of files")
-async def test_every_file_of_the_corpus_gets_a_clear_answer(client: TestClient[Any, Any]) -> None:
-    refused = []
-    for path in _files(Path(os.environ["DICOM_CORPUS"])):
-        data = path.read_bytes()
-        status, answer, warning = await _store(client, data)
-        if status == 200:
-            await _read_back(client, data, answer, path.name)
-        else:
-            assert status == 409 and warning, (path.name, status)
-            refused.append(f"{path.parent.name}/{path.name}: {warning.partition('part 1: ')[2]}")
-    print("\n".join(["refused:", *refused]))  # noqa: T201 - the table is what such a run is for
+if "DICOM_CORPUS" in os.environ:  # a folder of files that is not part of the project
+
+    async def test_every_file_of_the_corpus_gets_a_clear_answer(client: TestClient[Any, Any]) -> None:
+        refused = []
+        for path in _files(Path(os.environ["DICOM_CORPUS"])):
+            data = path.read_bytes()
+            status, answer, warning = await _store(client, data)
+            if status == 200:
+                await _read_back(client, data, answer, path.name)
+            else:
+                assert status == 409 and warning, (path.name, status)
+                refused.append(f"{path.parent.name}/{path.name}: {warning.partition('part 1: ')[2]}")
+        print("\n".join(["refused:", *refused]))  # noqa: T201 - the table is what such a run is for
