@@ -230,15 +230,19 @@ async def _transcoded(blob: Blob, run: Runner, limits: Limits) -> AsyncGenerator
     """An instance as Explicit VR Little Endian, in bounded memory."""
     transcoder = Transcoder(limits=limits)
     for offset in range(0, blob.size, TRANSCODE_PIECE):
-        count = min(TRANSCODE_PIECE, blob.size - offset)
-        for piece in await run(partial(_feed, transcoder, blob, offset, count)):
+        if piece := await run(partial(_feed, transcoder, blob, offset, min(TRANSCODE_PIECE, blob.size - offset))):
             yield piece
-    for piece in await run(transcoder.finish):
+    if piece := await run(partial(_finish, transcoder)):
         yield piece
 
 
-def _feed(transcoder: Transcoder, blob: Blob, offset: int, count: int) -> list[bytes]:
-    return transcoder.feed(blob.source.read(offset, count))
+# A header comes out as thousands of small pieces; joined here, they do not keep the loop writing one by one.
+def _feed(transcoder: Transcoder, blob: Blob, offset: int, count: int) -> bytes:
+    return b"".join(transcoder.feed(blob.source.read(offset, count)))
+
+
+def _finish(transcoder: Transcoder) -> bytes:
+    return b"".join(transcoder.finish())
 
 
 def typed(media: str, syntax: str | None) -> str:
