@@ -69,7 +69,7 @@ class Server(Section):
     workers: int = Field(0, ge=0)
     """Processes that share the port; 0 is one per CPU that the cgroup grants, as far as memory allows."""
     loop: Literal["uvloop", "asyncio"] = "uvloop"
-    """Event loop: uvloop answers small requests faster, asyncio takes large uploads cheaper."""
+    """Event loop: uvloop stores and answers with less CPU time, asyncio sends large studies a little faster (loadtests/baseline.md)."""
     tls_certificate: Path | None = None
     """PEM file with the certificate chain; set together with tls_key to serve HTTPS."""
     tls_key: Path | None = None
