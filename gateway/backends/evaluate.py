@@ -36,8 +36,8 @@ def _values(attributes: Attributes, path: tuple[int, ...]) -> Iterator[Any]:
 def value_matches(value: Any, vr: str, match: Match) -> bool:
     """Whether one value of the DICOM JSON model matches."""
     if isinstance(value, dict):
-        groups = [value.get(group, "") for group in ("Alphabetic", "Ideographic", "Phonetic")]
-        return any(_text_matches(text.lower(), _lowered(match)) for text in ("=".join(groups).rstrip("="), groups[0]) if text)
+        texts = (whole_name(value), value.get("Alphabetic", ""))
+        return any(_text_matches(text.lower(), _lowered(match)) for text in texts if text)
     if value is None:
         return False
     if vr == "TM":
@@ -45,6 +45,11 @@ def value_matches(value: Any, vr: str, match: Match) -> bool:
     if isinstance(value, int | float) and isinstance(match, Exact):
         return float(value) == float(match.value)
     return _text_matches(str(value), match)
+
+
+def whole_name(name: Mapping[str, str]) -> str:
+    """The groups of a PN joined as they are in a data set (PS3.5 6.2.1)."""
+    return "=".join([name.get(group, "") for group in ("Alphabetic", "Ideographic", "Phonetic")]).rstrip("=")
 
 
 def padded_time(time: str) -> str:

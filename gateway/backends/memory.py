@@ -97,7 +97,10 @@ class MemoryBackend:
         stored: list[Stored] = []
         for upload, new in received:  # nothing is visible before the request has ended well
             outcome = self._decide(upload.part, new)
-            (stored if isinstance(outcome, Stored) else failed).append(outcome)  # type: ignore[arg-type]  # the test chose the list
+            if isinstance(outcome, Stored):
+                stored.append(outcome)
+            else:
+                failed.append(outcome)
         return StoreResult(tuple(stored), tuple(failed))
 
     def _examine(self, instance: Instance, data: bytes) -> _Held:

@@ -14,10 +14,10 @@ import orjson
 from aiohttp import web
 
 from gateway.backends.base import URL_BASE
-from gateway.dicomweb.media import Offer, choose, parse_accept
+from gateway.dicomweb.media import Offer, choose
 from gateway.errors import NotAcceptable
 from gateway.web.public_url import public_root
-from gateway.web.service import Service, base_url
+from gateway.web.service import Service, accept_of, base_url
 
 WADL = Offer("application/vnd.sun.wadl+xml")
 JSON = Offer("application/json")
@@ -43,7 +43,7 @@ _MARK = f'"{URL_BASE}"'.encode()
 async def of_store(request: web.Request, service: Service) -> web.StreamResponse:
     """``OPTIONS {base}`` and ``OPTIONS {base}/``. A CORS preflight does not come here: the middleware answers it."""
     service.backend(request)  # a store that is not there can do nothing
-    offer = choose(parse_accept(request.headers.getall("Accept", []), request.query.get("accept")), (WADL, JSON))
+    offer = choose(accept_of(request), (WADL, JSON))
     if offer is None:
         raise NotAcceptable(f"capabilities are {WADL.media_type} or {JSON.media_type}")
     body = _about(request.app[DOCUMENTS].store[offer], base_url(request, service), offer)

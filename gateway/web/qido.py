@@ -9,11 +9,11 @@ from aiohttp import web
 
 from gateway.backends.base import URL_BASE, Matches
 from gateway.dicom import dictionary
-from gateway.dicomweb.media import Offer, choose, parse_accept
+from gateway.dicomweb.media import Offer, choose
 from gateway.dicomweb.query import parse_query
 from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import NotAcceptable
-from gateway.web.service import SERVICE, Service, base_url
+from gateway.web.service import SERVICE, Service, accept_of, base_url
 
 OFFERS = (Offer("application/dicom+json"), Offer("application/json"))
 
@@ -34,7 +34,7 @@ async def search_instances(request: web.Request, service: Service) -> web.Stream
 
 
 async def _search(request: web.Request, service: Service, level: Level) -> web.StreamResponse:
-    offer = choose(parse_accept(request.headers.getall("Accept", []), request.query.get("accept")), OFFERS)
+    offer = choose(accept_of(request), OFFERS)
     if offer is None:
         raise NotAcceptable("search results are application/dicom+json")
     limits = service.search_limits

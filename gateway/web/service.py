@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.backends.base import Backend
 from gateway.backends.catalog import DEFAULT, Catalog
+from gateway.dicomweb.media import Accept, parse_accept
 from gateway.errors import Busy
 from gateway.streams import Budget, IntakeLimits
 from gateway.web.public_url import Network, public_root
@@ -66,6 +67,14 @@ class Service:
             yield
         finally:
             self._storing -= 1
+
+
+def accept_of(request: web.Request) -> Accept:
+    """What the caller can take, by ``accept=`` in the URL and the Accept header (PS3.18 8.7.8).
+
+    :raises BadRequest: when it is too long to be read.
+    """
+    return parse_accept(request.headers.getall("Accept", []), request.query.get("accept"))
 
 
 def base_url(request: web.Request, service: Service) -> str:

@@ -11,14 +11,14 @@ from aiohttp import web
 
 from gateway import metrics
 from gateway.backends.base import Failed, StoreResult
-from gateway.dicomweb.media import MULTIPART, MediaType, Offer, choose, parse_accept, parse_media_type
+from gateway.dicomweb.media import MULTIPART, MediaType, Offer, choose, parse_media_type
 from gateway.dicomweb.multipart import boundary_of
 from gateway.dicomweb.resources import parse_uid
 from gateway.dicomweb.responses import store_response_json, store_response_xml, store_status
 from gateway.errors import BadRequest, RequestTimeout, UnsupportedMediaType
 from gateway.streams import DICOM, Intake, multipart_events, single_events
 from gateway.web.context import Context, context_of
-from gateway.web.service import SERVICE, Service, base_url
+from gateway.web.service import SERVICE, Service, accept_of, base_url
 
 JSON = Offer("application/dicom+json")
 XML = Offer("application/dicom+xml")
@@ -56,7 +56,7 @@ def _offer(request: web.Request) -> Offer:
 
     One that cannot be met is no error, but gets the default.
     """
-    return choose(parse_accept(request.headers.getall("Accept", []), request.query.get("accept")), (JSON, XML)) or JSON
+    return choose(accept_of(request), (JSON, XML)) or JSON
 
 
 def _part(failed: Failed) -> int:

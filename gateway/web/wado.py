@@ -12,12 +12,11 @@ from typing import NamedTuple
 from aiohttp import web
 
 from gateway.backends.base import URL_BASE, Body, Piece, Retrieve, View
-from gateway.dicomweb.media import parse_accept
 from gateway.dicomweb.resources import Resource
 from gateway.errors import BadRequest, RangeNotSatisfiable
 from gateway.web.context import context_of
 from gateway.web.sending import send
-from gateway.web.service import Service, base_url
+from gateway.web.service import Service, accept_of, base_url
 
 
 class _Mark(NamedTuple):
@@ -70,7 +69,7 @@ def _resource(request: web.Request) -> Resource:
 
 
 async def _retrieve(request: web.Request, service: Service, view: View, bulk: str | None = None) -> web.StreamResponse:
-    accept = parse_accept(request.headers.getall("Accept", []), request.query.get("accept"))
+    accept = accept_of(request)
     body = await service.backend(request).retrieve(Retrieve(_resource(request), view, accept, bulk))
     if view is View.METADATA:
         mark = _IN_XML if body.media_type.startswith("multipart/") else _IN_JSON

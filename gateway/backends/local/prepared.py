@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from gateway.backends.evaluate import padded_time
+from gateway.backends.evaluate import padded_time, whole_name
 from gateway.dicom.attributes import IndexAttributes
 from gateway.dicom.header import Instance
 
@@ -66,8 +66,7 @@ def column(attributes: dict[str, Any], key: str) -> str | None:
 
 def _one(value: Any) -> str:
     if isinstance(value, dict):
-        groups = [value.get(group, "") for group in ("Alphabetic", "Ideographic", "Phonetic")]
-        return "=".join(groups).rstrip("=")
+        return whole_name(value)
     return "" if value is None else str(value)
 
 

@@ -104,7 +104,7 @@ class LocalStore:
         """See `Backend.store`."""
         if self._writer.broken is not None:
             raise StoreUnavailable(self._writer.broken)
-        if not await asyncio.get_running_loop().run_in_executor(self._writes, self._room):
+        if not await self._has_room():
             raise OutOfStorage("the store's disk has less free space than stores.NAME.min_free_bytes asks for")
         self._start_collecting()
         receiver = Receiver(self._files, self._writes, self._limits, self._room, self._writer.refuse)
@@ -156,7 +156,7 @@ class LocalStore:
         """See `Backend.check`."""
         if self._writer.broken is not None:
             return Health(ready=False, writable=False, detail=self._writer.broken)
-        room = await asyncio.get_running_loop().run_in_executor(self._reads, self._room)
+        room = await self._has_room()
         return Health(ready=True, writable=room, detail="" if room else "too little free disk space")
 
     async def aclose(self) -> None:
@@ -173,10 +173,20 @@ class LocalStore:
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reads, self._readers.read, work)
 
+    async def _has_room(self) -> bool:
+        """As `_room`; a thread is only woken when it is time to look again."""
+        known = self._known_room()
+        return known if known is not None else await asyncio.get_running_loop().run_in_executor(self._reads, self._room)
+
+    def _known_room(self) -> bool | None:
+        """What the last look at the disk said, None when that is too long ago."""
+        looked, room = self._space
+        return room if time.monotonic() - looked <= SPACE_CHECK_SECONDS else None
+
     def _room(self) -> bool:
         """Whether the disk has room for more; blocks when the last look is too old."""
-        looked, room = self._space
-        if time.monotonic() - looked > SPACE_CHECK_SECONDS:
+        room = self._known_room()
+        if room is None:
             room = self._files.free_bytes() >= self._min_free
             self._space = (time.monotonic(), room)
         return room

@@ -37,6 +37,19 @@ _INSERT_INSTANCE = """INSERT INTO instance (generation, series, uid, attributes,
     pixel_tag, pixel_start, pixel_end, frames) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"""
 
 
+def _study_values(attributes: IndexAttributes) -> tuple[bytes | str | None, ...]:
+    """What a study's row takes from an instance, from `attributes` on."""
+    own = attributes.study
+    return orjson.dumps(own), *(column(own, key) for key in _STUDY_KEYS)
+
+
+def _series_values(attributes: IndexAttributes) -> tuple[bytes | str | None, ...]:
+    """What a series' row takes from an instance, from `attributes` on."""
+    own = attributes.series
+    ids = (item_text(own, "00400275", "00400009"), item_text(own, "00400275", "00401001"))
+    return orjson.dumps(own), *(column(own, key) for key in _SERIES_KEYS), *ids
+
+
 class _Batch:
     """One group commit: several requests' instances, decided and inserted in order."""
 
@@ -82,9 +95,7 @@ class _Batch:
         return known
 
     def _new_study(self, uid: str, attributes: IndexAttributes) -> int:
-        own = attributes.study
-        values = (uid, self.generation, orjson.dumps(own), *(column(own, key) for key in _STUDY_KEYS))
-        return _row_id(self.db.execute(_INSERT_STUDY, values))
+        return _row_id(self.db.execute(_INSERT_STUDY, (uid, self.generation, *_study_values(attributes))))
 
     def _one_series(self, study: int, uid: str, attributes: IndexAttributes) -> int:
         if (known := self._series.get((study, uid))) is None:
@@ -93,11 +104,8 @@ class _Batch:
         return known
 
     def _new_series(self, study: int, uid: str, attributes: IndexAttributes) -> int:
-        own = attributes.series
         self.db.execute("UPDATE study SET series_count = series_count + 1 WHERE id = ?", (study,))
-        ids = (item_text(own, "00400275", "00400009"), item_text(own, "00400275", "00401001"))
-        values = (study, uid, self.generation, orjson.dumps(own), *(column(own, key) for key in _SERIES_KEYS), *ids)
-        return _row_id(self.db.execute(_INSERT_SERIES, values))
+        return _row_id(self.db.execute(_INSERT_SERIES, (study, uid, self.generation, *_series_values(attributes))))
 
     def _insert(self, series: int, new: Prepared) -> None:
         own, pixels = new.attributes.instance, new.pixels
@@ -226,22 +234,19 @@ def _settle_study(db: sqlite3.Connection, uid: str, reread: Reread) -> None:
 
 def refresh_study(db: sqlite3.Connection, study: int, source: int, attributes: IndexAttributes) -> None:
     """Takes a study's attributes from another of its instances."""
-    own = attributes.study
     db.execute(
         """UPDATE study SET source = ?, attributes = ?, date = ?, time = ?, accession = ?, referring = ?, patient_name = ?, patient_id = ?,
         birth_date = ?, sex = ?, study_id = ?, description = ? WHERE id = ?""",
-        (source, orjson.dumps(own), *(column(own, key) for key in _STUDY_KEYS), study),
+        (source, *_study_values(attributes), study),
     )
 
 
 def refresh_series(db: sqlite3.Connection, series: int, source: int, attributes: IndexAttributes) -> None:
     """Takes a series' attributes from another of its instances."""
-    own = attributes.series
-    ids = (item_text(own, "00400275", "00400009"), item_text(own, "00400275", "00401001"))
     db.execute(
         """UPDATE series SET source = ?, attributes = ?, modality = ?, number = ?, description = ?, body_part = ?, step_date = ?,
         step_time = ?, scheduled_step_id = ?, requested_procedure_id = ? WHERE id = ?""",
-        (source, orjson.dumps(own), *(column(own, key) for key in _SERIES_KEYS), *ids, series),
+        (source, *_series_values(attributes), series),
     )
 
 
