@@ -26,7 +26,8 @@ from gateway.web.service import SERVICE
 log = logs.get_logger()
 
 FRESH = 1.0
-"""Seconds in which a new connection is expected to bring its first request; a drain waits that long for it."""
+"""Seconds in which a connection that is new, or has just been answered, is expected to bring a request; a drain waits that long
+for it. Closing earlier would cut those whose request is on the way (RFC 9112 section 9.5)."""
 
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -50,16 +51,15 @@ class Bounds:
 class Connection(web.RequestHandler):
     """One connection; see the rules above."""
 
-    __slots__ = ("_begun", "_body", "_born", "_header_since", "_owner", "_refused", "_stuck_bytes", "_stuck_since", "_working")
+    __slots__ = ("_body", "_header_since", "_idle_since", "_owner", "_refused", "_stuck_bytes", "_stuck_since", "_working")
 
     def __init__(self, owner: Connections, **kwargs: Any) -> None:
         super().__init__(owner.manager, **kwargs)
         self._owner = owner
         self._refused = False
         self._working = False
-        self._begun = False
         self._body: StreamReader | None = None
-        self._born = self._loop.time()
+        self._idle_since = self._loop.time()
         self._header_since: float | None = None
         self._stuck_since: float | None = None
         self._stuck_bytes = 0
@@ -94,12 +94,12 @@ class Connection(web.RequestHandler):
     def begin(self, body: StreamReader) -> None:
         """A header is whole, its request is on its way to a handler."""
         self._body = body
-        self._begun = self._working = True
+        self._working = True
         self._header_since = None
 
     def owes(self, now: float) -> bool:
-        """Whether an answer is being made, a header is half here, or it was just let in and its first request is on the way."""
-        return self._working or self._header_since is not None or (not self._begun and now - self._born < FRESH)
+        """Whether an answer is being made, a header is half here, or a request may well be on the way."""
+        return self._working or self._header_since is not None or now - self._idle_since < FRESH
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -112,6 +112,7 @@ class Connection(web.RequestHandler):
         finally:
             # What is left of a body that was refused still comes in, and is thrown away: it begins no header.
             self._working = not request.content.is_eof()
+            self._idle_since = self._loop.time()
 
     def pause_writing(self) -> None:
         """The client reads slower than the gateway sends."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import ipaddress
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 
@@ -13,6 +15,20 @@ from gateway.config import ConfigError, Server
 
 BACKLOG = 4096
 """Connections that the kernel holds until a worker takes them; the kernel cuts it to net.core.somaxconn."""
+
+SETTLE = 0.2
+"""Seconds for a connection that is half made when the port closes to become whole: a round trip to a client far away."""
+
+_SO_ATTACH_FILTER = 26
+"""asm-generic/socket.h; Python's socket module has no name for it."""
+
+_NO_NEWCOMERS = (
+    (0x30, 0, 0, 13),  # load the byte of a TCP header that holds its flags
+    (0x45, 0, 1, 0x02),  # SYN?
+    (0x06, 0, 0, 0),  # then drop the segment
+    (0x06, 0, 0, 0xFFFFFFFF),  # else keep all of it
+)
+"""A socket filter (classic BPF: code, jump if true, jump if false, operand) that begins no connection and finishes those begun."""
 
 
 def check(server: Server) -> None:
@@ -86,15 +102,20 @@ class Port:
         )
 
     async def close(self) -> None:
-        """Lets nobody in any more; safe to call twice.
+        """Lets nobody in any more; safe to call twice. Takes `SETTLE` seconds.
 
-        Connections that wait in the kernel's queue think that they are in: closing would reset them. So they are taken out
-        first, and served.
+        Who has connected, as they see it, is served. A client sees its connection whole half a round trip before the kernel
+        does, and another half passes until the loop accepts it: closing in between would reset it. So beginnings are dropped
+        first (their clients ask again after a second, and are refused, or taken by another worker), then those on their way
+        arrive, then what waits in the kernel's queue is taken out.
         """
         if self._server is None:
             return
         server, self._server = self._server, None
-        self._bound.listen(0)  # the kernel holds back whoever comes from now on, so that the queue stays empty once it is
+        if _hold_back_newcomers(self._bound):
+            await asyncio.sleep(SETTLE)
+        else:
+            self._bound.listen(0)  # the next best: the kernel finishes no more than one connection
         waiting = list(self._accept_all())
         self._bound.shutdown(socket.SHUT_RD)  # at once; the loops close the descriptor in their own time
         loop = asyncio.get_running_loop()
@@ -130,6 +151,17 @@ def url(server: Server, sockets: list[socket.socket]) -> str:
         host = "127.0.0.1" if sockets[0].family == socket.AF_INET else "::1"
     name = f"[{host}]" if ":" in host else host
     return f"{'https' if server.tls_certificate else 'http'}://{name}:{port}"
+
+
+def _hold_back_newcomers(listener: socket.socket) -> bool:
+    """False when the kernel does not take the filter: not every one that calls itself Linux does."""
+    program = b"".join(struct.pack("HBBI", *instruction) for instruction in _NO_NEWCOMERS)
+    kept = ctypes.create_string_buffer(program)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_NO_NEWCOMERS), ctypes.addressof(kept)))
+    except OSError:
+        return False
+    return True
 
 
 def _bound(server: Server, family: int, address: str, port: int, shared: bool) -> socket.socket:

@@ -4,8 +4,9 @@ How it goes down (on SIGTERM, SIGINT, or when its supervisor is gone):
 
 1. Readiness turns 503 and every answer says ``Connection: close``; requests are served as before for `drain_delay` seconds,
    so that a load balancer can take the gateway out.
-2. The port is closed. What is in flight goes on, uploads included, for at most `drain_timeout` seconds. aiohttp's own
-   shutdown cannot do this: it throws away what arrives on open connections, so an upload would hang and then fail.
+2. The port is closed, after those who are half connected were let in. What is in flight goes on, uploads included, for at
+   most `drain_timeout` seconds, and connections that were busy a moment ago are heard once more. aiohttp's own shutdown
+   cannot do this: it throws away what arrives on open connections, so an upload would hang and then fail.
 3. Idle connections are closed, stores are closed.
 
 A second signal skips the waiting.

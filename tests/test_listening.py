@@ -161,3 +161,38 @@ def test_who_was_taken_in_just_before_the_port_closes_is_served(new_loop: Callab
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
         assert runner.run(scenario()) == [b"hello"] * 5
+
+
+@pytest.mark.parametrize("new_loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def test_while_the_port_closes_nobody_new_is_let_in_only_to_be_cut(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def scenario() -> None:
+        [bound] = listening.bind(server())
+        with bound, socket.socket() as newcomer:
+            address = bound.getsockname()
+            port = listening.Port(bound, Greeting, None, 1)
+            await port.open()
+            closing = asyncio.create_task(port.close())
+            await asyncio.sleep(0)
+            newcomer.setblocking(False)
+            newcomer.connect_ex(address)
+            await closing
+            with pytest.raises(OSError, match="not connected"):  # its first segment was dropped; it will ask again, and be refused
+                newcomer.getpeername()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(scenario())
+
+
+def test_a_kernel_without_socket_filters_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "_SO_ATTACH_FILTER", 9999)
+
+    async def scenario() -> None:
+        [bound] = listening.bind(server())
+        with bound:
+            port = listening.Port(bound, Greeting, None, 1)
+            await port.open()
+            with socket.create_connection(bound.getsockname(), timeout=30) as client:
+                await port.close()
+                assert await asyncio.to_thread(client.recv, 10) == b"hello"
+
+    asyncio.run(scenario())

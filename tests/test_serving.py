@@ -35,9 +35,11 @@ def ask(client: socket.socket, path: bytes) -> bytes:
 def wait_until_refused(host: str, port: int) -> None:
     while True:
         try:
-            connect(host, port).close()
-        except ConnectionError:  # reset: it was in the queue of the closed port
+            socket.create_connection((host, port), timeout=0.05).close()
+        except ConnectionRefusedError:
             return
+        except TimeoutError:  # it is closing: nothing is begun any more
+            continue
 
 
 def wait_until_draining(client: socket.socket) -> bytes:
@@ -62,6 +64,17 @@ def test_an_upload_in_flight_ends_well_after_sigterm_and_new_connections_are_ref
         answer = tiny.receive_all(upload)
         assert answer.startswith(b"HTTP/1.1 200")
         assert answer.endswith(b"16")
+        assert b"Connection: close" in answer
+        assert process.wait(PATIENCE) == OK
+
+
+def test_a_client_between_two_requests_is_answered_once_more(tmp_path: Path) -> None:
+    with tiny.running(tiny.settings(tmp_path)) as (process, host, port), connect(host, port) as kept:
+        ask(kept, b"/who")
+        process.send_signal(signal.SIGTERM)
+        wait_until_refused(host, port)
+        answer = ask(kept, b"/who")
+        assert answer.startswith(b"HTTP/1.1 200")
         assert b"Connection: close" in answer
         assert process.wait(PATIENCE) == OK
 
