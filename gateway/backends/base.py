@@ -74,6 +74,7 @@ class View(Enum):
     METADATA = "metadata"
     FRAMES = "frames"
     BULKDATA = "bulkdata"
+    PIXELDATA = "pixeldata"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Retrieve:
     :param resource: for FRAMES it names the instance and carries the frame numbers.
     :param accept: what the caller can take, best first; the backend chooses, since it alone knows what is stored.
     :param bulk: for BULKDATA the path of the element below the instance, as metadata spelled it (``7FE00010`` or
-        ``54000100/0/54001010``).
+        ``54000100/0/54001010``); None for all bulk data of the resource.
     """
 
     resource: Resource
@@ -116,7 +117,8 @@ class Body:
     :param media_type: the Content-Type, boundary included.
     :param pieces: the bytes, in order. Raising in the middle means that the connection must be cut: what was sent is wrong.
     :param length: number of bytes when it is known before, else None (the body is then sent chunked).
-    :param etag: a strong validator without quotes, None where none can be given.
+    :param etag: a validator without quotes: equal ones mean equal bytes. None where none can be given.
+    :param weak: the bytes mean the same but may differ, as multipart bodies do in their boundaries (RFC 9110 8.8.1).
     :param modified: seconds since the epoch of the newest change, None where unknown.
     :param select: makes `pieces` start and stop at these offsets instead; None where a range cannot be answered. Called at
         most once, before the first piece is asked for.
@@ -128,6 +130,7 @@ class Body:
     pieces: AsyncGenerator[Piece, None]
     length: int | None = None
     etag: str | None = None
+    weak: bool = False
     modified: float | None = None
     select: Callable[[int, int], Body] | None = field(default=None, compare=False)
     instances: int = 1
@@ -146,10 +149,12 @@ class Matches:
 
     :param results: each a DICOM JSON object as UTF-8 bytes; URLs start with `URL_BASE` in place of the store's base.
     :param remaining: how many more there are beyond limit and offset.
+    :param modified: when the store last changed, in seconds since the epoch; None where unknown.
     """
 
     results: tuple[bytes, ...]
     remaining: int = 0
+    modified: float | None = None
 
 
 URL_BASE = "@"

@@ -158,9 +158,9 @@ def whole(media: str, piece: Piece, blob: Blob) -> Body:
         left.clear()
 
     def select(start: int, stop: int) -> Body:
-        return Body(media, pieces(start, stop), stop - start, blob.version, blob.modified, close=close)
+        return Body(media, pieces(start, stop), stop - start, blob.version, modified=blob.modified, close=close)
 
-    return Body(media, pieces(0, length), length, blob.version, blob.modified, select, close=close)
+    return Body(media, pieces(0, length), length, blob.version, modified=blob.modified, select=select, close=close)
 
 
 def size_of(piece: Piece) -> int:
