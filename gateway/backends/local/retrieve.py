@@ -14,28 +14,23 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TypeVar
 
-from gateway import metrics
-from gateway.backends.base import URL_BASE, Body, FileSlice, Retrieve, View
+from gateway.backends.base import Body, FileSlice, Retrieve, View
 from gateway.backends.documents import metadata_body, metadata_offer
 from gateway.backends.local.files import Files
-from gateway.backends.local.index import Readers, Row, frame_table, instances, keep_metadata, kept_metadata
-from gateway.backends.local.inspect import WINDOW, modelled
-from gateway.backends.local.writer import Writer
+from gateway.backends.local.headers import Headers
+from gateway.backends.local.index import Readers, Row, frame_table, instances
+from gateway.backends.local.inspect import modelled
 from gateway.backends.representations import Blob, opened
 from gateway.backends.representations import instances as instances_body
 from gateway.backends.views import bulk_body, frames_body
 from gateway.dicom.elements import Limits
 from gateway.dicom.frames import FrameTable
 from gateway.dicom.header import Instance
-from gateway.dicom.metadata import instance_metadata
 
 T = TypeVar("T")
 
 FIRST_BATCH, BATCH = 8, 100
 """Instances of metadata that are read in one hop: few at first, for a quick first byte, then enough to be worth the hop."""
-
-HEAD = 1 << 20
-"""Bytes before the pixel data up to which they are read at once; more of them are mostly bulk values, to be passed over."""
 
 FRAME_TABLES = 64
 """Frame tables that are kept parsed. They hang on generations, so they never go stale; the largest have 16 bytes a frame."""
@@ -67,11 +62,11 @@ def _close(body: Body) -> None:
 class Retriever:
     """:param default: the transfer syntax for callers who name none, ``*`` for as stored."""
 
-    def __init__(self, files: Files, readers: Readers, pool: ThreadPoolExecutor, writer: Writer, limits: Limits, default: str) -> None:
+    def __init__(self, files: Files, readers: Readers, pool: ThreadPoolExecutor, headers: Headers, limits: Limits, default: str) -> None:
         self._files = files
         self._readers = readers
         self._pool = pool
-        self._writer = writer
+        self._headers = headers
         self._limits = limits
         self._default = default
         self._table = lru_cache(FRAME_TABLES)(self._read_table)
@@ -126,28 +121,5 @@ class Retriever:
     async def _metadata(self, rows: list[Row]) -> AsyncGenerator[list[bytes], None]:
         start, count = 0, FIRST_BATCH
         while start < len(rows):
-            objects, made = await self._run(partial(self._batch, rows[start : start + count]))
-            if made:
-                self._writer.post(partial(keep_metadata, made=made))
-            yield objects
+            yield await self._run(partial(self._headers.documents, rows[start : start + count]))
             start, count = start + count, BATCH
-
-    def _batch(self, rows: list[Row]) -> tuple[list[bytes], list[tuple[int, bytes]]]:
-        """The DICOM JSON of some instances, and what of it had to be made."""
-        kept = self._readers.read(partial(kept_metadata, generations=[row.generation for row in rows]))
-        made = []
-        for row in rows:
-            if row.generation not in kept:
-                kept[row.generation] = self._make(row)
-                made.append((row.generation, kept[row.generation]))
-        metrics.METADATA_COMPUTED.inc(len(made))
-        return [kept[row.generation] for row in rows], made
-
-    def _make(self, row: Row) -> bytes:
-        descriptor = os.open(self._files.path(row.generation), os.O_RDONLY)
-        try:
-            first = WINDOW if row.pixel_start is None or row.pixel_start > HEAD else row.pixel_start + 16
-            data, walk = modelled(descriptor, self._limits, first)
-        finally:
-            os.close(descriptor)
-        return instance_metadata(data, walk.events, syntax=walk.syntax, bulk_prefix=URL_BASE + row.resource.path)

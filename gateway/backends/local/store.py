@@ -22,6 +22,7 @@ from typing import TypeVar
 from gateway.backends.base import Body, Failed, Health, Matches, Retrieve, Stored, StoreResult, Upload
 from gateway.backends.local import housekeeping, schema, search, transactions
 from gateway.backends.local.files import Files
+from gateway.backends.local.headers import Headers
 from gateway.backends.local.index import Readers, missing
 from gateway.backends.local.inspect import reread
 from gateway.backends.local.prepared import Outcome, Prepared
@@ -97,7 +98,8 @@ class LocalStore:
         self._reads = ThreadPoolExecutor(READ_THREADS, "store-read")
         self._writes = ThreadPoolExecutor(WRITE_THREADS, "store-write")
         self._writer = Writer(self._files, connect, on_duplicate, self._reread, finish_deletes)
-        self._retriever = Retriever(self._files, self._readers, self._reads, self._writer, self._limits, default_transfer_syntax)
+        self._headers = Headers(self._files, self._readers, self._writer, self._limits)
+        self._retriever = Retriever(self._files, self._readers, self._reads, self._headers, self._limits, default_transfer_syntax)
         self._garbage: asyncio.Task[None] | None = None
 
     async def store(self, uploads: AsyncIterator[Upload]) -> StoreResult:
