@@ -1,74 +1,132 @@
-"""Whether attributes match a `Query`, in Python: for backends without an index (PS3.4 C.2.2.2).
+"""Whether attributes match the filters of a `Query`, in Python (PS3.4 C.2.2.2).
 
-The rules are those that `dicomweb.matching` states; the index of the local store says the same in SQL, and the contract
-suite holds both to it.
+The rules are those that `dicomweb.matching` states. An index may say the same in its own language for the keys that it holds;
+the contract suite holds both to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from gateway.dicomweb.matching import AnyOf, Exact, Match, Range, Universal, Wildcard
+from gateway.dicomweb.matching import AnyOf, Empty, Exact, Fuzzy, Match, Moments, Range, Universal, Wildcard
+from gateway.dicomweb.moments import padded_date, padded_time, span
+from gateway.dicomweb.names import joined, plain, runs, words
 from gateway.dicomweb.query import Filter
 
 Attributes = Mapping[str, Any]
 
+_AFTER_EVERYTHING = ("~", "~")
 
-def matches(attributes: Attributes, item: Filter) -> bool:
-    """Whether one of the attribute's values, in any item of the sequences on the way, matches."""
-    if isinstance(item.match, Universal):
+
+def all_match(attributes: Attributes, filters: Iterable[Filter]) -> bool:
+    """Whether every filter matches; those into one sequence in one and the same item of it (PS3.4 C.2.2.2.6)."""
+    inside: dict[int, list[Filter]] = {}
+    for item in filters:
+        if len(item.path) > 1:
+            inside.setdefault(item.path[0], []).append(Filter(item.path[1:], item.vr, item.match))
+        elif not _matches(attributes, item):
+            return False
+    return all(_some_item(attributes.get(f"{tag:08X}", {}).get("Value", ()), within) for tag, within in inside.items())
+
+
+def _some_item(items: Sequence[Any], filters: list[Filter]) -> bool:
+    if all(isinstance(item.match, Universal) for item in filters):
         return True
-    return any(value_matches(value, item.vr, item.match) for value in _values(attributes, item.path))
+    if not items:
+        return all(isinstance(item.match, Universal | Empty) for item in filters)
+    return any(isinstance(item, dict) and all_match(item, filters) for item in items)
 
 
-def _values(attributes: Attributes, path: tuple[int, ...]) -> Iterator[Any]:
-    found = attributes.get(f"{path[0]:08X}", {}).get("Value", ())
-    if len(path) == 1:
-        yield from found
-    else:
-        for item in found:
-            if isinstance(item, dict):
-                yield from _values(item, path[1:])
+def _matches(attributes: Attributes, item: Filter) -> bool:
+    match item.match:
+        case Universal():
+            return True
+        case Empty():
+            return not any(map(_something, _values(attributes, item.path[0])))
+        case Moments(time, low, high):
+            dates, times = _values(attributes, item.path[0]), _values(attributes, time)
+            return any(_between(date, moment, low, high) for date, moment in zip(dates, [*times, *[None] * len(dates)], strict=False))
+    vr = attributes.get(f"{item.path[0]:08X}", {}).get("vr", "UN") if item.vr == "UN" else item.vr
+    return any(value_matches(value, vr, item.match) for value in _values(attributes, item.path[0]))
+
+
+def _values(attributes: Attributes, tag: int) -> Sequence[Any]:
+    found: Sequence[Any] = attributes.get(f"{tag:08X}", {}).get("Value", ())
+    return found
+
+
+def _something(value: Any) -> bool:
+    return value is not None and value not in ("", {})
+
+
+def _between(date: Any, time: Any, low: tuple[str, str] | None, high: tuple[str, str] | None) -> bool:
+    if date is None:
+        return False
+    moment = padded_date(str(date)), padded_time(str(time or ""))
+    return (low or ("", "")) <= moment <= (high or _AFTER_EVERYTHING)
 
 
 def value_matches(value: Any, vr: str, match: Match) -> bool:
     """Whether one value of the DICOM JSON model matches."""
-    if isinstance(value, dict):
-        texts = (whole_name(value), value.get("Alphabetic", ""))
-        return any(_text_matches(text.lower(), _lowered(match)) for text in texts if text)
-    if value is None:
+    if value is None or value == {}:
         return False
-    if vr == "TM":
-        value = padded_time(str(value))
-    if isinstance(value, int | float) and isinstance(match, Exact):
-        return float(value) == float(match.value)
-    return _text_matches(str(value), match)
+    if isinstance(value, dict):
+        return _name_matches(plain(joined(value)), match)
+    if isinstance(value, int | float):
+        return _number_matches(value, match)
+    if vr == "PN":  # of a query that was written down as text
+        return _name_matches(plain(value), match)
+    text = str(value)
+    if vr == "DT" and isinstance(match, Range):
+        return _datetime_matches(text, match)
+    return _text_matches(_SORTABLE.get(vr, str)(text), match)
 
 
-def whole_name(name: Mapping[str, str]) -> str:
-    """The groups of a PN joined as they are in a data set (PS3.5 6.2.1)."""
-    return "=".join([name.get(group, "") for group in ("Alphabetic", "Ideographic", "Phonetic")]).rstrip("=")
+_SORTABLE = {"TM": padded_time, "DA": padded_date}
 
 
-def padded_time(time: str) -> str:
-    """A time filled up to HHMMSS.FFFFFF, so that text order is time order; empty for none."""
-    whole, _, fraction = time.replace(":", "").partition(".")  # the colons of ACR-NEMA are still met
-    return f"{whole:0<6}.{fraction:0<6}" if whole else ""
-
-
-def _lowered(match: Match) -> Match:
-    """PN is matched without regard to case (PS3.4 C.2.2.2.1)."""
+def _number_matches(value: float, match: Match) -> bool:
     match match:
-        case Exact(value):
-            return Exact(value.lower())
-        case Wildcard(pattern):
-            return Wildcard(pattern.lower())
-        case AnyOf(values):
-            return AnyOf(tuple(value.lower() for value in values))
+        case Exact(wanted):
+            return _equal(value, wanted)
+        case AnyOf(many):
+            return any(_equal(value, wanted) for wanted in many)
         case _:
-            return match
+            return _text_matches(str(value), match)
+
+
+def _equal(value: float, wanted: str) -> bool:
+    try:
+        return value == (int(wanted) if isinstance(value, int) and wanted.lstrip("+-").isdecimal() else float(wanted))
+    except ValueError:
+        return False
+
+
+def _name_matches(name: str, match: Match) -> bool:
+    match match:
+        case Exact(wanted):
+            return plain(wanted) in runs(name)
+        case AnyOf(many):
+            return not {plain(wanted) for wanted in many}.isdisjoint(runs(name))
+        case Wildcard(pattern):
+            glob = _glob(plain(pattern))
+            return any(fnmatchcase(run, glob) for run in runs(name))
+        case Fuzzy(like):
+            stored = words(name)
+            return any(word.startswith(wanted) for wanted in words(plain(like)) for word in stored)
+        case _:
+            return _text_matches(name, match)
+
+
+def _datetime_matches(text: str, match: Range) -> bool:
+    found = span(text)
+    if found is None:
+        return False
+    low = ("", "") if match.low is None else span(match.low)
+    high = _AFTER_EVERYTHING if match.high is None else span(match.high)
+    return low is not None and high is not None and low[0] <= found[0] <= high[1]
 
 
 def _text_matches(text: str, match: Match) -> bool:
@@ -76,10 +134,31 @@ def _text_matches(text: str, match: Match) -> bool:
         case Exact(value):
             return text == value
         case Wildcard(pattern):
-            return fnmatchcase(text, pattern.replace("[", "[[]"))  # its stars never backtrack into each other
+            return fnmatchcase(text, _glob(pattern))  # its stars never backtrack into each other
         case AnyOf(values):
             return text in values
         case Range(low, high):
             return (low is None or text >= low) and (high is None or text <= high)
         case _:
             return True
+
+
+def _glob(pattern: str) -> str:
+    """A pattern of PS3.4, which knows no sets of characters, as fnmatch's."""
+    return pattern.replace("[", "[[]")
+
+
+def needles(filters: Iterable[Filter]) -> Iterator[bytes]:
+    """Bytes without which no DICOM JSON document can match: looking for them costs a tenth of reading the document."""
+    for item in filters:
+        if not isinstance(item.match, Universal | Empty):
+            yield b'"%08X"' % item.path[0]
+            if isinstance(item.match, Exact) and item.vr in _AS_IT_STANDS and _plain_text(item.match.value):
+                yield b'"%b"' % item.match.value.encode()
+
+
+_AS_IT_STANDS = frozenset({"AE", "AS", "CS", "LO", "SH", "UI", "UC", "AT", "LT", "ST", "UT", "UR"})
+
+
+def _plain_text(value: str) -> bool:
+    return value.isascii() and value.isprintable() and not any(sign in value for sign in '"\\/')

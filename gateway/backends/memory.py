@@ -9,14 +9,16 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Any
 
+import orjson
+
+from gateway.backends import needs
 from gateway.backends.base import URL_BASE, Body, Failed, Health, Matches, Retrieve, Stored, StoreResult, Upload, View
 from gateway.backends.documents import metadata_body
-from gateway.backends.evaluate import matches
+from gateway.backends.evaluate import all_match
 from gateway.backends.policy import OnDuplicate
 from gateway.backends.representations import Blob, instances
-from gateway.backends.results import attribute, check_keys, instance_result, rendered, series_result, study_result
+from gateway.backends.results import Attributes, asked, attribute, instance_result, rendered, series_result, study_result
 from gateway.backends.views import bulk_body, frames_body
 from gateway.dicom.attributes import INDEX_TAGS, IndexAttributes, index_attributes
 from gateway.dicom.elements import Limits, Walk
@@ -139,34 +141,7 @@ class MemoryBackend:
 
     async def search(self, query: Query) -> Matches:
         """See `Backend.search`."""
-        check_keys(query)
-        groups: dict[tuple[str, ...], list[_Held]] = {}
-        for held in self._held.values():
-            if _below(held, query.resource):
-                groups.setdefault(held.key[: _DEPTH[query.level]], []).append(held)
-        found = [group for group in groups.values() if self._matches(group[0], query)]
-        page = found[query.offset : query.offset + query.limit]
-        remaining = max(0, len(found) - query.offset - len(page))
-        return Matches(tuple(rendered(self._result(query, group)) for group in page), remaining)
-
-    def _matches(self, held: _Held, query: Query) -> bool:
-        own = held.attributes
-        known = own.study | own.series | own.instance | {"00080061": attribute("CS", *self._modalities(held.instance.study))}
-        return all(matches(known, item) for item in query.filters)
-
-    def _modalities(self, study: str) -> set[str]:
-        series = (held.attributes.series for held in self._held.values() if held.instance.study == study)
-        return {value for one in series for value in one.get("00080060", {}).get("Value", ())}
-
-    def _result(self, query: Query, group: list[_Held]) -> dict[str, Any]:
-        own, instance = group[0].attributes, group[0].instance
-        if query.level == "study":
-            series = len({held.instance.series for held in group})
-            return study_result(own.study, instance.study, self._modalities(instance.study), series, len(group))
-        if query.level == "series":
-            return series_result(own.series, own.study, query, Resource(instance.study, instance.series), len(group))
-        resource = Resource(instance.study, instance.series, instance.sop)
-        return instance_result(own.instance, own.study, own.series, query, resource, instance.sop_class, instance.transfer_syntax)
+        return await asyncio.to_thread(_Search(query, list(self._held.values()), self._limits).matches)
 
     # -- retrieve
 
@@ -239,6 +214,86 @@ def _modelled(held: _Held, limits: Limits) -> tuple[Data, Walk]:
 
 async def _batches(held: list[_Held], limits: Limits) -> AsyncGenerator[list[bytes], None]:
     for one in held:
-        data, walk = await asyncio.to_thread(_modelled, one, limits)
-        prefix = URL_BASE + Resource(*one.key).path
-        yield [instance_metadata(data, walk.events, syntax=walk.syntax, bulk_prefix=prefix)]
+        yield [await asyncio.to_thread(_document, one, limits)]
+
+
+def _document(held: _Held, limits: Limits) -> bytes:
+    data, walk = _modelled(held, limits)
+    return instance_metadata(data, walk.events, syntax=walk.syntax, bulk_prefix=URL_BASE + Resource(*held.key).path)
+
+
+class _Search:
+    """One search over all that is held, which is in the order in which it came."""
+
+    def __init__(self, query: Query, held: list[_Held], limits: Limits) -> None:
+        self._query = query
+        self._limits = limits
+        self._filters = needs.restricting(query.filters)
+        self._studies = _grouped(held, "study")
+        self._series = _grouped(held, "series")
+        self._below = [one for one in held if _below(one, query.resource)]
+
+    def matches(self) -> Matches:
+        query = self._query
+        found = [group for group in _grouped(self._below, query.level).values() if self._some_row_matches(group)]
+        page = found[query.offset : query.offset + query.limit]
+        remaining = max(0, len(found) - query.offset - len(page))
+        newest = max((one.modified for one in self._below), default=None)
+        return Matches(tuple(rendered(self._result(group)) for group in page), remaining, newest)
+
+    def _some_row_matches(self, group: list[_Held]) -> bool:
+        rows = _grouped(group, needs.rows(self._query)).values()
+        return not self._filters or any(all_match(self._known(row[0]), self._filters) for row in rows)
+
+    def _known(self, held: _Held) -> Attributes:
+        headers = any(not needs.in_index(item.path[0]) for item in self._filters)
+        return (self._header(held) if headers else {}) | self._kept(held, needs.rows(self._query))
+
+    def _header(self, held: _Held) -> Attributes:
+        found: Attributes = orjson.loads(_document(held, self._limits))
+        return found
+
+    def _kept(self, held: _Held, level: Level) -> Attributes:
+        """What an index would know of the row of that level, and of those above."""
+        study, series, _ = held.key
+        of_study = self._studies[study,]
+        kept = of_study[0].attributes.study | {
+            "00080056": attribute("CS", "ONLINE"),
+            "00080061": attribute("CS", *sorted(self._modalities(study))),
+            "00201206": attribute("IS", len({one.key[1] for one in of_study})),
+            "00201208": attribute("IS", len(of_study)),
+        }
+        if level != "study":
+            of_series = self._series[study, series]
+            kept |= of_series[0].attributes.series | {"00201209": attribute("IS", len(of_series))}
+        if level == "instance":
+            syntax = attribute("UI", held.instance.transfer_syntax)
+            kept |= held.attributes.instance | {"00020010": syntax, "00083002": syntax}
+        return kept
+
+    def _modalities(self, study: str) -> set[str]:
+        of_series = [group[0].attributes.series for key, group in self._series.items() if key[0] == study]
+        return {value for one in of_series for value in one.get("00080060", {}).get("Value", ())}
+
+    def _result(self, group: list[_Held]) -> Attributes:
+        query, first = self._query, group[0]
+        document = self._header(first) if needs.document(query) else None
+        return self._usual(group) | asked(query, self._kept(first, query.level), document)
+
+    def _usual(self, group: list[_Held]) -> Attributes:
+        query, first = self._query, group[0]
+        study, series, sop = first.key
+        of_study, of_series = self._studies[study,][0].attributes.study, self._series[study, series][0].attributes.series
+        if query.level == "study":
+            return study_result(of_study, study, self._modalities(study), len({one.key[1] for one in group}), len(group))
+        if query.level == "series":
+            return series_result(of_series, of_study, query, Resource(study, series), len(group))
+        own, instance = first.attributes.instance, first.instance
+        return instance_result(own, of_study, of_series, query, Resource(study, series, sop), instance.sop_class, instance.transfer_syntax)
+
+
+def _grouped(held: list[_Held], level: Level) -> dict[tuple[str, ...], list[_Held]]:
+    groups: dict[tuple[str, ...], list[_Held]] = {}
+    for one in held:
+        groups.setdefault(one.key[: _DEPTH[level]], []).append(one)
+    return groups

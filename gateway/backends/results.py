@@ -1,7 +1,7 @@
 """Search results as DICOM JSON: what a backend adds to the attributes that it keeps (PS3.18 tables 10.6.3-3 to 10.6.3-5).
 
 Results of a search that is not confined to a study carry the study's attributes too, and likewise for the series, as the
-tables ask.
+tables ask. Whatever else a query asks for is added by `asked`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from gateway.backends.base import URL_BASE
+from gateway.dicom.levels import level_of
 from gateway.dicomweb.query import Query
 from gateway.dicomweb.resources import Level, Resource
-from gateway.errors import InvalidQuery
 
 Attributes = dict[str, Any]
 
@@ -44,18 +44,20 @@ KEYS: dict[tuple[int, ...], Level] = {
     (0x00080018,): "instance",
     (0x00200013,): "instance",
 }
-"""What can be matched: the keys that PS3.18 tables 10.6.1-5 to 10.6.1-7 require, and a few that viewers send."""
+"""Keys that every index holds: those that PS3.18 tables 10.6.1-5 to 10.6.1-7 require, and a few that viewers send. Any other
+attribute is a key as well; for it headers are looked through."""
 
-_DEPTH: dict[Level, int] = {"study": 0, "series": 1, "instance": 2}
-
-
-def check_keys(query: Query) -> None:
-    """:raises InvalidQuery: for a key that is not in `KEYS`, or belongs to a level below the one that is searched."""
-    for item in query.filters:
-        level = KEYS.get(item.path)
-        if level is None or _DEPTH[level] > _DEPTH[query.level]:
-            name = ".".join(f"{tag:08X}" for tag in item.path)
-            raise InvalidQuery(f"{name} is not a key that a search for {query.level} results can match here")
+COMPUTED: dict[int, Level] = {
+    0x00080056: "instance",  # Instance Availability
+    0x00080061: "study",  # Modalities in Study
+    0x00081190: "instance",  # Retrieve URL
+    0x00083002: "instance",  # Available Transfer Syntax UID
+    0x00020010: "instance",  # Transfer Syntax UID, which no data set holds: ez-wsi-dicomweb asks for it
+    0x00201206: "study",  # Number of Study Related Series
+    0x00201208: "study",  # Number of Study Related Instances
+    0x00201209: "series",  # Number of Series Related Instances
+}
+"""Attributes that no header has, or not reliably: backends work them out."""
 
 
 def attribute(vr: str, *values: str | int) -> Attributes:
@@ -109,6 +111,34 @@ def _url(resource: Resource) -> Attributes:
     return attribute("UR", URL_BASE + resource.path)
 
 
+def asked(query: Query, kept: Attributes, document: Attributes | None) -> Attributes:
+    """What a query asks for beyond what every result of its level has (PS3.18 8.3.4.3).
+
+    :param kept: what the index keeps of the result and of what is above it.
+    :param document: the header of the result's earliest instance, None when `needs.documents` said that it is not needed.
+    """
+    header = document or {}
+    if query.include_all:
+        return {key: value for key, value in header.items() if _of_all(query, int(key, 16))}
+    wanted = query.include | {f"{item.path[0]:08X}" for item in query.filters}
+    found = {key: header[key] for key in wanted if key in header and int(key, 16) not in COMPUTED}
+    return found | {key: kept[key] for key in wanted if key in kept}
+
+
+def _of_all(query: Query, tag: int) -> bool:
+    """Whether ``includefield=all`` means this attribute: those of the level, and above it those that the URL does not fix."""
+    if tag in COMPUTED:
+        return False
+    level = level_of(tag)
+    return query.level in ("instance", level) or (level == "study" and query.resource.study is None)
+
+
 def rendered(result: Attributes) -> bytes:
-    """A result as JSON, tags ascending (PS3.18 F.2)."""
-    return orjson.dumps(dict(sorted(result.items())))
+    """A result as JSON, tags ascending (PS3.18 F.2), its character set declared where it has to be."""
+    text = orjson.dumps(result, option=orjson.OPT_SORT_KEYS)
+    if text.isascii() or CHARACTER_SET in result:
+        return text
+    return orjson.dumps(result | {CHARACTER_SET: attribute("CS", "ISO_IR 192")}, option=orjson.OPT_SORT_KEYS)
+
+
+CHARACTER_SET = "00080005"

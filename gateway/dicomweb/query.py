@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.dicomweb.matching import Match, parse_match
+from gateway.dicomweb.matching import Match, Range, combined, parse_match
 from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import InvalidQuery
 
@@ -35,6 +35,19 @@ NEVER_FILTERS = frozenset(
     }
 )
 """Names that never are attributes: the global parameters of Google's APIs and those of PS3.18 8.3.3."""
+
+_CONTROLS = ("limit", "offset", "fuzzymatching", "emptyvaluematching", "multiplevaluematching")
+
+_TIME_OF = {
+    0x00080020: 0x00080030,  # Study
+    0x00080021: 0x00080031,  # Series
+    0x00080022: 0x00080032,  # Acquisition
+    0x00080023: 0x00080033,  # Content
+    0x00400002: 0x00400003,  # Scheduled Procedure Step Start
+    0x00400244: 0x00400245,  # Performed Procedure Step Start
+    0x00400250: 0x00400251,  # Performed Procedure Step End
+}
+"""Dates and the times that belong to them: ranges of both are one range."""
 
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _SQ = "SQ"
@@ -107,28 +120,53 @@ def parse_query(
     :param max_limit: results in one answer; a larger ``limit`` is cut to it.
     :raises InvalidQuery: for a value that has no meaning. Values are never echoed: they may name a patient.
     """
-    filters: set[Filter] = set()
+    keys: list[tuple[str, tuple[int, ...], str]] = []
     control: dict[str, str] = {}
     include: set[str] = set()
     for name, value in params:
         if name == "includefield":
             include.update(_fields(value, dictionary))
-        elif name in ("limit", "offset", "fuzzymatching"):
+        elif name in _CONTROLS:
             if control.setdefault(name, value) != value:
                 raise InvalidQuery(f"{name} is given twice with different values")
         elif name not in NEVER_FILTERS and (path := attribute_path(name, dictionary)):
-            vr = dictionary.vr(path[-1]) or "UN"
-            filters.add(Filter(path, vr, parse_match(vr, value, name)))
+            keys.append((name, path, value))
+    fuzzy, empty, _ = (_flag(name, control.get(name, "false")) for name in _CONTROLS[2:])
+    filters: set[Filter] = set()
+    ranges: dict[tuple[int, ...], Filter] = {}
+    for name, path, value in keys:
+        vr = dictionary.vr(path[-1]) or "UN"
+        item = Filter(path, vr, parse_match(vr, value, name, fuzzy=fuzzy, empty=empty))
+        filters.add(item)
+        if "-" in value:
+            ranges[path] = item
+    times = _join_moments(filters, ranges)
     return Query(
         level,
         resource,
         tuple(sorted(filters, key=repr)),
-        frozenset(include - {"all"}) if "all" not in include else frozenset(),
+        frozenset((include | times) - {"all"}) if "all" not in include else frozenset(),
         "all" in include,
         min(_count("limit", control.get("limit"), default_limit, None), max_limit),
         _count("offset", control.get("offset"), 0, max_offset),
-        _flag(control.get("fuzzymatching", "false")),
+        fuzzy,
     )
+
+
+def _join_moments(filters: set[Filter], ranges: dict[tuple[int, ...], Filter]) -> set[str]:
+    """Makes ranges of a date and of its time one filter (PS3.4 C.2.2.2.5.4); returns the attributes that are only asked for now.
+
+    A single date with a range of times stays two keys, which means the same.
+    """
+    times = set()
+    for path, date in ranges.items():
+        time = _TIME_OF.get(path[-1])
+        other = None if time is None else ranges.get((*path[:-1], time))
+        if time is not None and other is not None and isinstance(date.match, Range) and isinstance(other.match, Range):
+            filters -= {date, other}
+            filters.add(Filter(path, date.vr, combined(date.match, other.match, time)))
+            times.add(f"{(*path[:-1], time)[0]:08X}")
+    return times
 
 
 def attribute_path(name: str, dictionary: Dictionary) -> tuple[int, ...] | None:
@@ -166,7 +204,7 @@ def _count(name: str, text: str | None, default: int, maximum: int | None) -> in
     return int(text)
 
 
-def _flag(text: str) -> bool:
+def _flag(name: str, text: str) -> bool:
     if text not in ("true", "false"):
-        raise InvalidQuery("fuzzymatching is neither true nor false (PS3.18 8.3.4.2)")
+        raise InvalidQuery(f"{name} is neither true nor false (PS3.18 8.3.4)")
     return text == "true"

@@ -39,6 +39,11 @@ DATES = ["20231231", "20240131", "20240201", ""]
 TIMES = ["10", "1030", "103015.5", "235959.999999", ""]
 NUMBERS = ["1", "+2", "007", ""]
 STEPS = ["S1", "S[1]", "%S", ""]
+WEIGHTS = ["70", "70.5", "+70", ""]
+KVPS = ["120", "120.0", "80", ""]
+STATIONS = ["CT1", "ct1", "ROOM[2]", ""]
+STAMPS = ["20240131103015.5+0100", "20240131", "20230101000000", ""]
+DOSES = ["Ä", "b\\c", "B*", ""]
 
 WIDE = {"limit": "1000"}
 
@@ -68,6 +73,13 @@ def archive() -> list[bytes]:
                     AccessionNumber=IDS[-number][:16],
                     StudyDate=DATES[number % 4],
                     StudyTime=TIMES[number % 5],
+                    PatientWeight=WEIGHTS[number % 4],
+                    StationName=STATIONS[(number + series) % 4],
+                    KVP=KVPS[(number + series) % 4],
+                    AcquisitionDateTime=STAMPS[number % 4],
+                    ContrastBolusAgent=DOSES[(number + series) % 4],
+                    PerformedProcedureStepStartDate=DATES[(number + series) % 4],
+                    PerformedProcedureStepStartTime=TIMES[(number + series) % 5],
                     Modality=["CT", "MR", "SEG"][(number + series) % 3],
                     SeriesNumber=NUMBERS[(number + series) % 4],
                     InstanceNumber=NUMBERS[number % 4],
@@ -115,8 +127,32 @@ KEYS: dict[str, st.SearchStrategy[str]] = {
     "RequestAttributesSequence.RequestedProcedureID": values(*(f"R{step}" for step in STEPS)),
     "SeriesInstanceUID": st.sampled_from(["1.1.1", "1.2.1,1.3.2", "9"]),
     "InstanceNumber": st.sampled_from([*NUMBERS, "2", "7"]),
+    "PatientWeight": st.sampled_from([*WEIGHTS, "70\\80", "70.50"]),
+    "KVP": st.sampled_from([*KVPS, "1"]),
+    "StationName": values(*STATIONS),
+    "AcquisitionDateTime": ranges(*STAMPS, "2024", "20240131093015"),
+    "ContrastBolusAgent": values(*DOSES),
+    "PerformedProcedureStepStartDate": ranges(*DATES),
+    "PerformedProcedureStepStartTime": ranges(*TIMES, "23"),
+    "NumberOfStudyRelatedInstances": st.sampled_from(["1", "2", "3"]),
+    "NumberOfStudyRelatedSeries": st.sampled_from(["1", "2"]),
+    "AvailableTransferSyntaxUID": st.sampled_from(["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]),
+    "00020010": st.sampled_from(["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"]),
+    "InstanceAvailability": values("ONLINE", "OFFLINE"),
+    "PixelData": st.just(""),
     "SOPInstanceUID": st.sampled_from(["1.1.1.1", "1.2.1.1,1.3.2.1"]),
 }
+INCLUDED = [
+    "",
+    "all",
+    "PatientWeight",
+    "KVP,StationName",
+    "00020010,00083002",
+    "PatientName,Modality",
+    "ModalitiesInStudy",
+    "PixelData",
+    "Rows",
+]
 PARENTS: dict[Level, list[Resource]] = {
     "study": [Resource()],
     "series": [Resource(), Resource("1.3")],
@@ -136,8 +172,10 @@ async def answer(backend: Backend, asked: Query) -> tuple[Any, ...]:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_memory_and_index_answer_every_search_alike(both: tuple[Backend, Backend], data: st.DataObject) -> None:
-    names = data.draw(st.lists(st.sampled_from(sorted(KEYS)), min_size=1, max_size=2, unique=True))
-    params = {name: data.draw(KEYS[name]) for name in names}
+    names = data.draw(st.lists(st.sampled_from(sorted(KEYS)), min_size=1, max_size=3, unique=True))
+    params = {name: data.draw(KEYS[name] | st.just('""')) for name in names}
+    params |= {name: data.draw(st.sampled_from(["true", "false"])) for name in ("fuzzymatching", "emptyvaluematching")}
+    params["includefield"] = data.draw(st.sampled_from(INCLUDED))
     pages = data.draw(st.sampled_from([WIDE, {"limit": "0"}, {"limit": "2", "offset": "1"}, {"offset": "50"}]))
     level = data.draw(st.sampled_from(list(PARENTS)))
     resource = data.draw(st.sampled_from(PARENTS[level]))
@@ -171,7 +209,14 @@ async def test_text_is_text(make: Make, text: str) -> None:
         ("yamada^tarou=山田^太郎=やまだ^たろう", ["1.5"]),
         ("*Tarou", ["1.5"]),
         ("*山田*", ["1.5", "1.6"]),
-        ("YAMADA^TAROU=山田^太郎", []),
+        ("YAMADA^TAROU=山田^太郎", ["1.5"]),
+        ("山田^太郎", ["1.5"]),
+        ("やまだ*", ["1.5"]),
+        ("山田", ["1.6"]),
+        ("muller^jorg", ["1.3"]),
+        ("muller", ["1.4"]),
+        ("Doe^Jane^^", ["1.1"]),
+        ("Doe", []),
         ("o'neil*", ["1.7"]),
         ("%", ["1.8"]),
         ("Doe_*", ["1.9"]),
@@ -179,7 +224,7 @@ async def test_text_is_text(make: Make, text: str) -> None:
         ("doe^jane\\%", ["1.1", "1.8"]),
     ],
 )
-async def test_names_are_matched_without_regard_to_case_whole_or_by_their_first_group(make: Make, name: str, expected: list[str]) -> None:
+async def test_names_are_matched_without_regard_to_case_and_accents_whole_or_by_groups(make: Make, name: str, expected: list[str]) -> None:
     backend = make()
     await store(backend, *archive())
     assert await found(backend, "study", "0020000D", PatientName=name) == expected

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from gateway.backends.results import KEYS, attribute, check_keys, instance_result, rendered, series_result, study_result
+from gateway.backends.results import KEYS, asked, attribute, instance_result, rendered, series_result, study_result
 from gateway.dicom import dictionary
 from gateway.dicomweb.matching import Universal
 from gateway.dicomweb.query import Filter, Query
 from gateway.dicomweb.resources import Level, Resource
-from gateway.errors import InvalidQuery
 
 STUDY = {"00100020": attribute("LO", "P1"), "00080020": attribute("DA")}
 SERIES = {"00080060": attribute("CS", "CT")}
@@ -39,24 +38,46 @@ def path(name: str) -> tuple[int, ...]:
 def test_every_key_that_the_standard_requires_can_be_matched_at_its_level_and_below(level: Level) -> None:
     for name in REQUIRED[level].split():
         assert KEYS[path(name)] == level
-        filters = (Filter(path(name), "LO", Universal()),)
-        for searched in LEVELS[LEVELS.index(level) :]:
-            check_keys(Query(searched, filters=filters))
+
+
+HEADER = {
+    "00101030": attribute("DS", 70),
+    "00180060": attribute("DS", 120),
+    "00180015": attribute("CS", "HEAD"),
+    "00083002": attribute("UI", "9"),
+}
+
+
+def keys(query: Query, kept: dict[str, Any] = STUDY) -> set[str]:
+    return set(asked(query, kept, HEADER))
+
+
+def test_what_is_asked_for_is_shown_wherever_it_is_known() -> None:
+    assert keys(Query("study", include=frozenset({"00100020", "00180060", "00999999"}))) == {"00100020", "00180060"}
+    assert keys(Query("study", filters=(Filter((0x00101030,), "DS", Universal()),))) == {"00101030"}
+    assert keys(Query("study")) == set()
 
 
 @pytest.mark.parametrize(
-    ("level", "tags", "named"),
+    ("query", "expected"),
     [
-        ("study", (0x00080060,), "00080060"),
-        ("series", (0x00080018,), "00080018"),
-        ("instance", (0x00181030,), "00181030"),
-        ("instance", (0x00400275, 0x00321060), "00400275.00321060"),
-        ("study", (0x00091001,), "00091001"),
+        (Query("study", include_all=True), {"00101030"}),
+        (Query("series", include_all=True), {"00101030", "00180015"}),
+        (Query("series", Resource("1"), include_all=True), {"00180015"}),
+        (Query("instance", Resource("1"), include_all=True), {"00101030", "00180060", "00180015"}),
     ],
 )
-def test_other_keys_are_refused_by_name(level: Level, tags: tuple[int, ...], named: str) -> None:
-    with pytest.raises(InvalidQuery, match=named):
-        check_keys(Query(level, filters=(Filter(tags, "LO", Universal()),)))
+def test_all_is_what_belongs_to_the_level_and_was_not_fixed_above(query: Query, expected: set[str]) -> None:
+    assert keys(query) == expected
+
+
+def test_what_a_header_says_of_availability_is_not_believed() -> None:
+    assert keys(Query("instance", include=frozenset({"00083002"}))) == set()
+
+
+def test_text_that_is_not_ascii_is_declared() -> None:
+    assert json.loads(rendered({"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Ä"}]}}))["00080005"]["Value"] == ["ISO_IR 192"]
+    assert "00080005" not in json.loads(rendered({"00100020": attribute("LO", "A")}))
 
 
 def test_a_study_says_what_only_the_index_knows() -> None:

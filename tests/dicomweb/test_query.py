@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dicomweb.matching import AnyOf, Exact, Range, Universal, Wildcard
+from gateway.dicomweb.matching import AnyOf, Empty, Exact, Fuzzy, Moments, Range, Universal, Wildcard
 from gateway.dicomweb.query import NEVER_FILTERS, Filter, Query, attribute_path, parse_query
 from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import InvalidQuery
@@ -20,6 +20,7 @@ class Words:
         "PatientName": (0x00100010, "PN"),
         "PatientID": (0x00100020, "LO"),
         "StudyDate": (0x00080020, "DA"),
+        "StudyTime": (0x00080030, "TM"),
         "ModalitiesInStudy": (0x00080061, "CS"),
         "StudyInstanceUID": (0x0020000D, "UI"),
         "StudyDescription": (0x00081030, "LO"),
@@ -231,3 +232,41 @@ def test_any_parameters_make_one_canonical_query_or_an_invalid_one(params: list[
     assert outcome(params + params) == made
     if made is not None:
         assert 0 <= made.limit <= 50
+
+
+# -- names, empty values, moments
+
+
+def test_fuzzy_matching_is_for_names_without_wildcards() -> None:
+    assert query("PatientName=Doe Jan&fuzzymatching=true").filters[0].match == Fuzzy("Doe Jan")
+    assert query("PatientName=Do*&fuzzymatching=true").filters[0].match == Wildcard("Do*")
+    assert query("PatientID=Doe&fuzzymatching=true").filters[0].match == Exact("Doe")
+    assert query("PatientName=Doe").filters[0].match == Exact("Doe")
+
+
+def test_two_quotation_marks_mean_no_value_when_that_is_asked_for() -> None:
+    assert query('PatientID=""&emptyvaluematching=true').filters[0].match == Empty()
+    assert query('PatientID=""').filters[0].match == Exact('""')
+
+
+@pytest.mark.parametrize("name", ["fuzzymatching", "emptyvaluematching", "multiplevaluematching"])
+def test_switches_are_true_or_false(name: str) -> None:
+    query(f"{name}=true&{name}=true")
+    with pytest.raises(InvalidQuery, match=name):
+        query(f"{name}=yes")
+    with pytest.raises(InvalidQuery, match=name):
+        query(f"{name}=true&{name}=false")
+
+
+def test_a_range_of_dates_and_one_of_times_are_one_range_of_moments() -> None:
+    found = query("00080020=20240101-20240103&00080030=10-12")
+    [item] = found.filters
+    assert item == Filter((0x00080020,), "DA", Moments(0x00080030, ("20240101", "100000.000000"), ("20240103", "125959.999999")))
+    assert found.include == {"00080030"}
+    assert query("00080020=20240101-&00080030=-12").filters[0].match == Moments(0x00080030, ("20240101", ""), None)
+    assert query("00080020=-20240101&00080030=10-").filters[0].match == Moments(0x00080030, None, ("20240101", "235959.999999"))
+
+
+@pytest.mark.parametrize("text", ["00080020=20240101&00080030=10-12", "00080020=20240101-20240102&00080030=10"])
+def test_a_single_date_or_time_stays_a_key_of_its_own(text: str) -> None:
+    assert len(query(text).filters) == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from gateway import metrics
@@ -44,6 +45,17 @@ class Headers:
             metrics.METADATA_COMPUTED.inc(len(made))
             self._writer.post(partial(keep_metadata, made=made))
         return [kept[row.generation] for row in rows]
+
+    def of(self, rows: Sequence[Row]) -> dict[int, bytes]:
+        """The same by generation, without those whose file has gone meanwhile."""
+        try:
+            return dict(zip([row.generation for row in rows], self.documents(rows), strict=True))
+        except FileNotFoundError:
+            found = {}
+            for row in rows:
+                with suppress(FileNotFoundError):
+                    found[row.generation] = self.documents([row])[0]
+            return found
 
     def _make(self, row: Row) -> bytes:
         descriptor = os.open(self._files.path(row.generation), os.O_RDONLY)

@@ -36,7 +36,10 @@ class Row(NamedTuple):
 
 
 _ROWS = """SELECT i.generation, s.uid, e.uid, i.uid, i.sop_class, i.syntax, i.size, i.stored_at, i.pixel_tag, i.pixel_start, i.pixel_end
-    FROM study s JOIN series e ON e.study = s.id JOIN instance i ON i.series = e.id WHERE s.uid = ?"""
+    FROM study s JOIN series e ON e.study = s.id JOIN instance i ON i.series = e.id WHERE """
+
+PARAMETERS = 500
+"""Values in one statement; SQLite takes 999 at the least."""
 
 
 def instances(db: sqlite3.Connection, resource: Resource) -> list[Row]:
@@ -44,7 +47,7 @@ def instances(db: sqlite3.Connection, resource: Resource) -> list[Row]:
 
     :raises NotFound: never stored here. :raises Gone: deleted.
     """
-    sql, values = _ROWS, [resource.study]
+    sql, values = _ROWS + "s.uid = ?", [resource.study]
     for column, uid in (("e.uid", resource.series), ("i.uid", resource.instance)):
         if uid is not None:
             sql += f" AND {column} = ?"
@@ -55,6 +58,15 @@ def instances(db: sqlite3.Connection, resource: Resource) -> list[Row]:
     if not rows:
         raise missing(db, resource)
     return rows
+
+
+def rows_of(db: sqlite3.Connection, generations: Sequence[int]) -> list[Row]:
+    """The instances with these generations, without those that have gone; in no order."""
+    found: list[Row] = []
+    for start in range(0, len(generations), PARAMETERS):
+        some = generations[start : start + PARAMETERS]
+        found += map(Row._make, db.execute(f"{_ROWS}i.generation IN ({','.join('?' * len(some))})", some))
+    return found
 
 
 def missing(db: sqlite3.Connection, resource: Resource) -> NotFound | Gone:
@@ -74,8 +86,8 @@ def frame_table(db: sqlite3.Connection, generation: int) -> bytes | None:
 def kept_metadata(db: sqlite3.Connection, generations: Sequence[int]) -> dict[int, bytes]:
     """The DICOM JSON that was kept, by generation."""
     found: dict[int, bytes] = {}
-    for start in range(0, len(generations), 500):  # SQLite takes 999 parameters at the least
-        some = generations[start : start + 500]
+    for start in range(0, len(generations), PARAMETERS):
+        some = generations[start : start + PARAMETERS]
         marks = ",".join("?" * len(some))
         found.update(db.execute(f"SELECT generation, json FROM metadata WHERE generation IN ({marks})", some))  # noqa: S608 - question marks only
     return found
@@ -105,6 +117,12 @@ class Readers:
             self._all.append(connection)
         with metrics.INDEX_READ_SECONDS.time():
             return work(connection)
+
+    def apart(self) -> sqlite3.Connection:
+        """A connection of its own, on a snapshot that stays as it is; the caller closes it."""
+        connection = self._connect()
+        connection.execute("BEGIN")
+        return connection
 
     def close(self) -> None:
         """Closes every connection; no thread may be reading."""

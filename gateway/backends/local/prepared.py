@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from gateway.backends.evaluate import padded_time, whole_name
 from gateway.dicom.attributes import IndexAttributes
 from gateway.dicom.header import Instance
+from gateway.dicomweb.moments import padded_date, padded_time
+from gateway.dicomweb.names import joined, plain
 
 
 class Outcome(Enum):
@@ -52,22 +53,24 @@ class Prepared:
 def column(attributes: dict[str, Any], key: str) -> str | None:
     """The values of an attribute as the index matches them, None when there are none.
 
-    PN groups are joined by ``=`` and values by a backslash; a time is filled up to HHMMSS.FFFFFF, so that text order is time order,
-    and a name is in lower case, since names are matched without regard to it (PS3.4 C.2.2.2.1).
+    Values are joined by a backslash. Times are filled up to HHMMSS.FFFFFF, so that text order is time order; names are as
+    `dicomweb.names` compares them, their groups joined by ``=``.
     """
     attribute = attributes.get(key)
     if attribute is None or not (values := attribute.get("Value")):
         return None
-    if attribute["vr"] == "TM":
-        values = [padded_time(value or "") for value in values]
-    text = "\\".join(map(_one, values))
-    return text.lower() if attribute["vr"] == "PN" else text
+    return "\\".join(map(_COMPARED.get(attribute["vr"], _one), values))
 
 
 def _one(value: Any) -> str:
-    if isinstance(value, dict):
-        return whole_name(value)
     return "" if value is None else str(value)
+
+
+_COMPARED = {
+    "DA": lambda value: padded_date(value or ""),
+    "TM": lambda value: padded_time(value or ""),
+    "PN": lambda value: plain(joined(value or {})),
+}
 
 
 def item_text(attributes: dict[str, Any], sequence: str, key: str) -> str | None:

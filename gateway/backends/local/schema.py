@@ -12,9 +12,10 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from gateway.dicomweb.names import plain
 from gateway.errors import StoreUnavailable
 
-VERSION = 1
+VERSION = 2
 
 BUSY_SECONDS = 10.0
 """How long a connection waits for SQLite's own lock. Writers queue on `Files.write_lock` before, so this is only met when
@@ -58,7 +59,18 @@ CREATE TABLE deleted (study TEXT, series TEXT, instance TEXT, PRIMARY KEY (study
 CREATE TABLE garbage (generation INTEGER PRIMARY KEY, since REAL NOT NULL);
 """
 
-_MIGRATIONS: dict[int, str] = {0: _SCHEMA}
+_ORDER_AND_NAMES = """
+-- Results stand in the order in which they were stored; an index ends with the row's number.
+CREATE INDEX series_study ON series (study);
+CREATE INDEX instance_series ON instance (series);
+
+-- Names without case and accents (`dicomweb.names.plain`), and the few with several component groups.
+UPDATE study SET patient_name = plain(patient_name), referring = plain(referring), date = replace(date, '.', ''),
+    birth_date = replace(birth_date, '.', '');
+CREATE INDEX study_name_groups ON study (patient_name) WHERE instr(patient_name, '=') > 0;
+"""
+
+_MIGRATIONS: dict[int, str] = {0: _SCHEMA, 1: _ORDER_AND_NAMES}
 """What takes a database from one version to the next."""
 
 
@@ -99,6 +111,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     found = version(connection)
     if found > VERSION:
         raise StoreUnavailable(f"the index has version {found}, this gateway knows {VERSION}; start the newer gateway again")
+    connection.create_function("plain", 1, lambda name: name and plain(name), deterministic=True)
     while found < VERSION:
         connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[found]}PRAGMA user_version = {found + 1};COMMIT;")
         found += 1

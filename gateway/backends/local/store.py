@@ -13,14 +13,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from gateway.backends.base import Body, Failed, Health, Matches, Retrieve, Stored, StoreResult, Upload
-from gateway.backends.local import housekeeping, schema, search, transactions
+from gateway.backends.local import housekeeping, schema, transactions
 from gateway.backends.local.files import Files
 from gateway.backends.local.headers import Headers
 from gateway.backends.local.index import Readers, missing
@@ -28,6 +28,7 @@ from gateway.backends.local.inspect import reread
 from gateway.backends.local.prepared import Outcome, Prepared
 from gateway.backends.local.receive import Receiver
 from gateway.backends.local.retrieve import Retriever
+from gateway.backends.local.search import Searcher
 from gateway.backends.local.tombstones import Tombstones
 from gateway.backends.local.writer import Writer
 from gateway.backends.policy import OnDuplicate
@@ -99,6 +100,7 @@ class LocalStore:
         self._writes = ThreadPoolExecutor(WRITE_THREADS, "store-write")
         self._writer = Writer(self._files, connect, on_duplicate, self._reread, finish_deletes)
         self._headers = Headers(self._files, self._readers, self._writer, self._limits)
+        self._searcher = Searcher(self._readers, self._headers, self._reads)
         self._retriever = Retriever(self._files, self._readers, self._reads, self._headers, self._limits, default_transfer_syntax)
         self._garbage: asyncio.Task[None] | None = None
 
@@ -134,7 +136,7 @@ class LocalStore:
 
     async def search(self, query: Query) -> Matches:
         """See `Backend.search`."""
-        return await self._read(partial(search.search, query=query))
+        return await self._searcher.search(query)
 
     async def retrieve(self, retrieve: Retrieve) -> Body:
         """See `Backend.retrieve`."""
@@ -171,9 +173,6 @@ class LocalStore:
         await asyncio.to_thread(self._writes.shutdown)
         await asyncio.to_thread(self._readers.close)  # the last connection to go writes SQLite's log back, and syncs
         await asyncio.to_thread(self._files.close)
-
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._reads, self._readers.read, work)
 
     async def _has_room(self) -> bool:
         """As `_room`; a thread is only woken when it is time to look again."""

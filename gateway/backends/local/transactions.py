@@ -150,8 +150,9 @@ def store(db: sqlite3.Connection, prepared: Sequence[Prepared], policy: OnDuplic
 
 
 def count_change(db: sqlite3.Connection) -> None:
-    """Every transaction that changes what a search can see counts one."""
+    """Every transaction that changes what a search can see counts one, and says when."""
     db.execute("UPDATE meta SET value = value + 1 WHERE key = 'changes'")
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('changed_at', ?)", (time.time(),))
 
 
 def remove_generation(db: sqlite3.Connection, generation: int, now: float) -> None:

@@ -1,0 +1,218 @@
+"""Filters of a `Query` as SQL over the index.
+
+The rules are those of `dicomweb.matching`; `backends.evaluate` says the same in Python, and the contract suite compares them.
+Text goes into a statement as a parameter, never as part of it. In statements s is a study, e a series, i an instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from gateway.dicomweb.matching import AnyOf, Empty, Exact, Fuzzy, Moments, Range, Universal, Wildcard
+from gateway.dicomweb.names import plain, words
+from gateway.dicomweb.query import Filter
+
+COLUMN: dict[tuple[int, ...], str] = {
+    (0x00080020,): "s.date",
+    (0x00080030,): "s.time",
+    (0x00080050,): "s.accession",
+    (0x00080090,): "s.referring",
+    (0x00081030,): "s.description",
+    (0x00100010,): "s.patient_name",
+    (0x00100020,): "s.patient_id",
+    (0x00100030,): "s.birth_date",
+    (0x00100040,): "s.sex",
+    (0x0020000D,): "s.uid",
+    (0x00200010,): "s.study_id",
+    (0x00201206,): "s.series_count",
+    (0x00201208,): "s.instance_count",
+    (0x00080060,): "e.modality",
+    (0x0008103E,): "e.description",
+    (0x00180015,): "e.body_part",
+    (0x0020000E,): "e.uid",
+    (0x00200011,): "e.number",
+    (0x00201209,): "e.instance_count",
+    (0x00400244,): "e.step_date",
+    (0x00400245,): "e.step_time",
+    (0x00400275, 0x00400009): "e.scheduled_step_id",
+    (0x00400275, 0x00401001): "e.requested_procedure_id",
+    (0x00080016,): "i.sop_class",
+    (0x00080018,): "i.uid",
+    (0x00200013,): "i.number",
+    (0x00020010,): "i.syntax",
+    (0x00083002,): "i.syntax",
+    (0x00080056,): "'ONLINE'",
+}
+"""Where the index has each key that it holds: those of `results.KEYS`, and what it counts and knows itself."""
+
+_MANY = frozenset({(0x00400275, 0x00400009), (0x00400275, 0x00401001)})
+"""Keys whose column may hold several values, joined by a backslash."""
+
+MODALITIES_IN_STUDY = (0x00080061,)
+_NUMBERS = ("IS", "DS")
+_PATIENT = "s.patient_name"
+
+
+class Condition(NamedTuple):
+    """:param table: ``s``, ``e`` or ``i``, the table that it looks at; of a study where it looks at none."""
+
+    table: str
+    sql: str
+    values: list[str]
+
+
+def divided(filters: Iterable[Filter]) -> tuple[list[Condition], list[Filter]]:
+    """The filters that SQL can answer, and the others."""
+    filters = list(filters)
+    inside = [item.path[0] for item in filters if len(item.path) > 1]
+    conditions, rest = [], []
+    for item in filters:
+        alone = len(item.path) == 1 or inside.count(item.path[0]) == 1  # two keys into a sequence must match in one item
+        if alone and (found := _condition(item)) is not None:
+            conditions.append(found)
+        else:
+            rest.append(item)
+    return conditions, rest
+
+
+def _condition(item: Filter) -> Condition | None:
+    if item.path == MODALITIES_IN_STUDY:
+        return _modalities(item)
+    column = COLUMN.get(item.path)
+    if column is None:
+        return None
+    table = column[0] if column[1] == "." else "s"
+    if column == _PATIENT and isinstance(item.match, Exact | Wildcard | AnyOf | Fuzzy):
+        return Condition(table, *_patients(item.match))
+    if item.path in _MANY:
+        return Condition(table, *_compare_many(column, item))
+    return Condition(table, *_compare(column, item))
+
+
+def _modalities(item: Filter) -> Condition:
+    if isinstance(item.match, Empty):
+        return Condition("s", "NOT EXISTS (SELECT 1 FROM series m WHERE m.study = s.id AND m.modality <> '')", [])
+    sql, values = _compare("m.modality", item)
+    return Condition("s", f"s.id IN (SELECT m.study FROM series m WHERE {sql})", values)  # noqa: S608 - built of constants only
+
+
+def _compare(column: str, item: Filter) -> tuple[str, list[str]]:
+    match item.match:
+        case Empty():
+            return f"coalesce({column}, '') = ''", []
+        case Exact() | Wildcard() | AnyOf() | Fuzzy() if item.vr == "PN":
+            return _any(column, _name_patterns(item.match))
+        case Exact(value) if item.vr in _NUMBERS:
+            return f"CAST({column} AS REAL) = CAST(? AS REAL)", [value]
+        case AnyOf(values) if item.vr in _NUMBERS:
+            return f"CAST({column} AS REAL) IN ({','.join(['CAST(? AS REAL)'] * len(values))})", list(values)
+        case Exact(value):
+            return f"{column} = ?", [value]
+        case Wildcard(pattern):
+            return f"{column} GLOB ?", [_glob(pattern)]
+        case AnyOf(values):
+            return f"{column} IN ({','.join('?' * len(values))})", list(values)
+        case Range(low, high):
+            return _between(column, low, high)
+        case Moments():
+            return _moments(column, item, item.match)
+        case Fuzzy() | Universal():
+            return "1", []
+
+
+def _between(column: str, low: str | None, high: str | None) -> tuple[str, list[str]]:
+    ends = [(">=", low), ("<=", high)]
+    return " AND ".join(f"{column} {sign} ?" for sign, end in ends if end) or "1", [end for _, end in ends if end]
+
+
+def _moments(column: str, item: Filter, match: Moments) -> tuple[str, list[str]]:
+    """The dates alone first, for which there may be an index; then the times of the first and the last day."""
+    sql, values = _between(column, match.low and match.low[0], match.high and match.high[0])
+    time = f"coalesce({COLUMN[(*item.path[:-1], match.time)]}, '')"
+    for sign, end in ((">=", match.low), ("<=", match.high)):
+        if end is not None:
+            sql += f" AND ({column}, {time}) {sign} (?, ?)"
+            values += end
+    return sql, values
+
+
+def _compare_many(column: str, item: Filter) -> tuple[str, list[str]]:
+    """Matches when one of the values does; such columns are short and few, and need no index."""
+    joined = f"'\\' || {column} || '\\'"
+    match item.match:
+        case Wildcard(pattern):
+            return f"{joined} GLOB ?", ["*\\" + _glob(pattern) + "\\*"]
+        case AnyOf(values):
+            return "(" + " OR ".join([f"instr({joined}, ?)"] * len(values)) + ")", [f"\\{value}\\" for value in values]
+        case Exact(value):
+            return f"instr({joined}, ?)", [f"\\{value}\\"]
+        case _:
+            return _compare(column, item)
+
+
+# -- names
+
+
+def _patients(match: Exact | Wildcard | AnyOf | Fuzzy) -> tuple[str, list[str]]:
+    """Patient's Name by its index: whole names there, the few with several groups by an index of their own."""
+    whole, parts = _whole_names(match), _name_patterns(match)
+    if isinstance(match, Fuzzy) or not whole:
+        sql, values = _any("n.patient_name", parts)
+        return f"s.id IN (SELECT n.id FROM study n WHERE {sql})", values  # noqa: S608 - built of constants only
+    first, first_values = _any("n.patient_name", whole)
+    second, second_values = _any("n.patient_name", parts)
+    sql = f"""s.id IN (SELECT n.id FROM study n WHERE {first}
+        UNION SELECT n.id FROM study n WHERE instr(n.patient_name, '=') > 0 AND {second})"""  # noqa: S608 - built of constants only
+    return sql, first_values + second_values
+
+
+Pattern = tuple[str, str]
+"""An operator and its operand; in front of the operand the column."""
+
+
+def _any(column: str, patterns: Sequence[Pattern]) -> tuple[str, list[str]]:
+    if not patterns:
+        return "0", []
+    return "(" + " OR ".join(sql.format(column) for sql, _ in patterns) + ")", [value for _, value in patterns]
+
+
+def _whole_names(match: Exact | Wildcard | AnyOf | Fuzzy) -> list[Pattern]:
+    match match:
+        case Exact(value):
+            return [("{} = ?", plain(value))]
+        case AnyOf(values):
+            return [("{} = ?", plain(value)) for value in values]
+        case Wildcard(pattern):
+            return [("{} GLOB ?", _glob(plain(pattern)))]
+        case Fuzzy():
+            return []
+
+
+def _name_patterns(match: Exact | Wildcard | AnyOf | Fuzzy) -> list[Pattern]:
+    """What a name, all of it or a run of its groups, has to look like; see `names.runs`."""
+    match match:
+        case Exact(value):
+            globs = _runs(_literal(plain(value)))
+        case AnyOf(values):
+            globs = [glob for value in values for glob in _runs(_literal(plain(value)))]
+        case Wildcard(pattern):
+            globs = _runs(_glob(plain(pattern)))
+        case Fuzzy(name):
+            return [("' ' || {} GLOB ?", f"*[ ^=,\\]{_literal(word)}*") for word in words(plain(name))]
+    return [("{} GLOB ?", glob) for glob in globs]
+
+
+def _runs(glob: str) -> list[str]:
+    if glob.endswith("*"):
+        return [glob, f"*={glob}"]
+    return [glob, f"{glob}=*", f"*={glob}", f"*={glob}=*"]
+
+
+def _glob(pattern: str) -> str:
+    """A pattern of PS3.4, which knows no sets of characters, as SQLite's."""
+    return pattern.replace("[", "[[]")
+
+
+def _literal(text: str) -> str:
+    return "".join(f"[{one}]" if one in "*?[" else one for one in text)
