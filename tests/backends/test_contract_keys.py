@@ -43,7 +43,7 @@ async def archive(backend: Backend) -> Backend:
                         KVP=str(100 + 10 * number),
                         InstanceNumber=str(number),
                         RequestAttributesSequence=[item],
-                    )  # fmt: skip
+                    )
                 )
     assert not (await store(backend, *files)).failed
     return backend
@@ -74,8 +74,8 @@ async def test_any_attribute_is_a_key_at_any_level(archive: Backend, level: Leve
     assert await found(archive, level, tag, **params) == expected
 
 
-async def results(backend: Backend, level: Level, resource: Resource = Resource(), **params: str) -> list[dict[str, Any]]:
-    return [json.loads(one) for one in (await backend.search(query(level, resource, **params))).results]
+async def results(backend: Backend, level: Level, resource: Resource | None = None, **params: str) -> list[dict[str, Any]]:
+    return [json.loads(one) for one in (await backend.search(query(level, resource or Resource(), **params))).results]
 
 
 async def test_keys_into_one_sequence_meet_in_one_item(backend: Backend) -> None:
@@ -85,9 +85,9 @@ async def test_keys_into_one_sequence_meet_in_one_item(backend: Backend) -> None
     ]
     await store(backend, dicom(RequestAttributesSequence=items))
     step, procedure = "RequestAttributesSequence.ScheduledProcedureStepID", "RequestAttributesSequence.RequestedProcedureID"
-    assert len(await results(backend, "series", **{step: "A", procedure: "1"})) == 1
-    assert len(await results(backend, "series", **{step: "A"})) == 1
-    assert not await results(backend, "series", **{step: "A", procedure: "2"})
+    assert len(await results(backend, "series", None, **{step: "A", procedure: "1"})) == 1
+    assert len(await results(backend, "series", None, **{step: "A"})) == 1
+    assert not await results(backend, "series", None, **{step: "A", procedure: "2"})
 
 
 async def test_a_key_is_shown_and_so_is_what_is_included(archive: Backend) -> None:
@@ -131,7 +131,7 @@ async def test_the_earliest_instance_speaks_for_its_study_and_series(backend: Ba
         ({"PatientWeight": "60"}, 1),
         ({"PatientWeight": "61"}, 0),
     ):
-        assert len(await results(backend, "study", **params)) == expected, params
+        assert len(await results(backend, "study", None, **params)) == expected, params
     assert len(await results(backend, "series", ProtocolName="A")) == 1 and not await results(backend, "series", ProtocolName="B")
     assert len(await results(backend, "instance", PatientName="First")) == 3
     await backend.delete(Resource("1.1", "1.1.1", "1.1.1.1"))

@@ -68,12 +68,16 @@ def divided(filters: Iterable[Filter]) -> tuple[list[Condition], list[Filter]]:
     inside = [item.path[0] for item in filters if len(item.path) > 1]
     conditions, rest = [], []
     for item in filters:
-        alone = len(item.path) == 1 or inside.count(item.path[0]) == 1  # two keys into a sequence must match in one item
-        if alone and (found := _condition(item)) is not None:
+        if _alone(item, inside) and (found := _condition(item)) is not None:
             conditions.append(found)
         else:
             rest.append(item)
     return conditions, rest
+
+
+def _alone(item: Filter, inside: list[int]) -> bool:
+    """Whether a column says all that is needed: two keys into a sequence must match in one item, and so must the lack of a value."""
+    return len(item.path) == 1 or (inside.count(item.path[0]) == 1 and not isinstance(item.match, Empty))
 
 
 def _condition(item: Filter) -> Condition | None:
