@@ -14,7 +14,7 @@ from functools import partial
 from gateway import metrics
 from gateway.backends.base import URL_BASE
 from gateway.backends.local.files import Files
-from gateway.backends.local.index import Readers, Row, keep_metadata, kept_metadata
+from gateway.backends.local.index import Readers, Row, keep_metadata, kept_metadata, rows_of
 from gateway.backends.local.inspect import WINDOW, modelled
 from gateway.backends.local.writer import Writer
 from gateway.dicom.elements import Limits
@@ -46,16 +46,15 @@ class Headers:
             self._writer.post(partial(keep_metadata, made=made))
         return [kept[row.generation] for row in rows]
 
-    def of(self, rows: Sequence[Row]) -> dict[int, bytes]:
-        """The same by generation, without those whose file has gone meanwhile."""
-        try:
-            return dict(zip([row.generation for row in rows], self.documents(rows), strict=True))
-        except FileNotFoundError:
-            found = {}
-            for row in rows:
+    def of(self, generations: Sequence[int]) -> dict[int, bytes]:
+        """The same by generation, without what has gone meanwhile."""
+        found = self._readers.read(partial(kept_metadata, generations=generations))
+        missing = [generation for generation in generations if generation not in found]
+        if missing:
+            for row in self._readers.read(partial(rows_of, generations=missing)):
                 with suppress(FileNotFoundError):
                     found[row.generation] = self.documents([row])[0]
-            return found
+        return found
 
     def _make(self, row: Row) -> bytes:
         descriptor = os.open(self._files.path(row.generation), os.O_RDONLY)

@@ -78,9 +78,14 @@ def missing(db: sqlite3.Connection, resource: Resource) -> NotFound | Gone:
 
 
 def frame_table(db: sqlite3.Connection, generation: int) -> bytes | None:
-    """The serialised frame table of an instance, None where it has no pixel data."""
-    row = db.execute("SELECT frames FROM instance WHERE generation = ?", (generation,)).fetchone()
-    return row[0] if row else None
+    """The serialised frame table of an instance, None where it has no pixel data.
+
+    :raises FileNotFoundError: when the instance was replaced or deleted since it was looked up.
+    """
+    row: tuple[bytes | None] | None = db.execute("SELECT frames FROM instance WHERE generation = ?", (generation,)).fetchone()
+    if row is None:
+        raise FileNotFoundError(f"generation {generation} has gone")
+    return row[0]
 
 
 def kept_metadata(db: sqlite3.Connection, generations: Sequence[int]) -> dict[int, bytes]:

@@ -63,6 +63,7 @@ _ORDER_AND_NAMES = """
 -- Results stand in the order in which they were stored; an index ends with the row's number.
 CREATE INDEX series_study ON series (study);
 CREATE INDEX instance_series ON instance (series);
+CREATE INDEX instance_number ON instance (CAST(number AS REAL), series);
 
 -- Names without case and accents (`dicomweb.names.plain`), and the few with several component groups.
 UPDATE study SET patient_name = plain(patient_name), referring = plain(referring), date = replace(date, '.', ''),

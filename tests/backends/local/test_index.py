@@ -70,7 +70,8 @@ def test_frame_tables_hang_on_generations(index: Index) -> None:
     assert reading.frame_table(index.db, 1) is None
     index.db.execute("UPDATE instance SET frames = x'0102'")
     assert reading.frame_table(index.db, 1) == b"\x01\x02"
-    assert reading.frame_table(index.db, 2) is None
+    with pytest.raises(FileNotFoundError):
+        reading.frame_table(index.db, 2)
 
 
 def test_metadata_is_kept_once_and_only_of_what_is_there(index: Index) -> None:

@@ -1,0 +1,63 @@
+"""Rows of the index as results in DICOM JSON (PS3.18 10.6.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from gateway.backends.results import Attributes, asked, attribute, instance_result, rendered, series_result, study_result
+from gateway.dicomweb.query import Query
+from gateway.dicomweb.resources import Level, Resource
+
+parsed: Callable[[bytes], Attributes] = lru_cache(maxsize=256)(orjson.loads)
+"""The attributes of studies and series come again with each of their instances. To be read only."""
+
+
+def shown(query: Query, row: tuple[Any, ...], document: bytes | None) -> bytes:
+    """A row of `statements.columns_for` as DICOM JSON.
+
+    :param document: the header of the result's earliest instance, where the query needs it.
+    """
+    usual = _USUAL[query.level](query, row)
+    if not (query.filters or query.include or query.include_all):
+        return rendered(usual)
+    header = None if document is None else orjson.loads(document)
+    return rendered(usual | asked(query, _known(query, row) | usual, header))
+
+
+def _known(query: Query, row: tuple[Any, ...]) -> Attributes:
+    """What the index knows of a row and of what is above it."""
+    known = parsed(row[2]) | {
+        "00080056": attribute("CS", "ONLINE"),
+        "00080061": attribute("CS", *sorted(_modalities(row))),
+        "00201206": attribute("IS", row[3]),
+        "00201208": attribute("IS", row[4]),
+    }
+    if query.level != "study":
+        known |= parsed(row[7]) | {"00201209": attribute("IS", row[8])}
+    if query.level == "instance":
+        known["00020010"] = attribute("UI", row[12])
+    return known
+
+
+def _modalities(row: tuple[Any, ...]) -> Iterable[str]:
+    return row[5].split(",") if row[5] else ()
+
+
+def _study(_: Query, row: tuple[Any, ...]) -> Attributes:
+    return study_result(parsed(row[2]), row[1], _modalities(row), row[3], row[4])
+
+
+def _series(query: Query, row: tuple[Any, ...]) -> Attributes:
+    return series_result(parsed(row[7]), parsed(row[2]), query, Resource(row[1], row[6]), row[8])
+
+
+def _instance(query: Query, row: tuple[Any, ...]) -> Attributes:
+    own: Attributes = orjson.loads(row[10])
+    return instance_result(own, parsed(row[2]), parsed(row[7]), query, Resource(row[1], row[6], row[9]), row[11], row[12])
+
+
+_USUAL: dict[Level, Callable[[Query, tuple[Any, ...]], Attributes]] = {"study": _study, "series": _series, "instance": _instance}

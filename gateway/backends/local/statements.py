@@ -1,0 +1,174 @@
+"""A search of the index as SQL statements: the page, the count, and the rows that are looked at (PS3.18 10.6).
+
+In statements s is a study, e a series, i an instance. What varies in them is built of constants; values are parameters.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.backends import needs
+from gateway.backends.local.conditions import Condition, divided
+from gateway.dicomweb.query import Filter, Query
+from gateway.dicomweb.resources import Level
+
+TABLE: dict[Level, str] = {"study": "s", "series": "e", "instance": "i"}
+_FROM: dict[Level, str] = {
+    "study": "study s",
+    "series": "study s JOIN series e ON e.study = s.id",
+    "instance": "study s JOIN series e ON e.study = s.id JOIN instance i ON i.series = e.id",
+}
+KEY: dict[Level, str] = {"study": "s.id", "series": "e.id", "instance": "i.generation"}
+_SOURCE: dict[Level, str] = {"study": "s.source", "series": "e.source", "instance": "i.generation"}
+"""The generation whose header stands for the row."""
+
+_SORT: dict[Level, str] = {"study": "s.id", "series": "s.id, e.id", "instance": "s.id, e.id, i.generation"}
+_MODALITIES = "(SELECT group_concat(DISTINCT m.modality) FROM series m WHERE m.study = s.id)"
+_COLUMNS: dict[Level, str] = {
+    "study": f"s.source, s.uid, s.attributes, s.series_count, s.instance_count, {_MODALITIES}",
+    "series": "e.source, s.uid, s.attributes, s.series_count, s.instance_count, {modalities}, e.uid, e.attributes, e.instance_count",
+    "instance": """i.generation, s.uid, s.attributes, s.series_count, s.instance_count, {modalities}, e.uid, e.attributes, e.instance_count,
+        i.uid, i.attributes, i.sop_class, i.syntax""",
+}
+_BELOW: dict[Level, str] = {
+    "study": "s.id IN (SELECT e.study FROM series e{join} WHERE {where})",
+    "series": "e.id IN (SELECT i.series FROM instance i WHERE {where})",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a query is answered.
+
+    :param rows: the level of what has to be looked at.
+    :param where: what SQL can say, with the URL's own parents; those of studies first, of instances last.
+    :param rest: filters for which rows or headers have to be looked at in Python.
+    :param document: whether results show something of a header.
+    """
+
+    query: Query
+    rows: Level
+    where: tuple[Condition, ...]
+    rest: tuple[Filter, ...]
+    document: bool
+
+
+def plan_of(query: Query) -> Plan:
+    """What has to be done for a query."""
+    conditions, rest = divided(needs.restricting(query.filters))
+    named = (("s", "s.uid", query.resource.study), ("e", "e.uid", query.resource.series))
+    parents = [Condition(table, f"{column} = ?", [uid]) for table, column, uid in named if uid is not None]
+    where = sorted([*parents, *conditions], key=_rank)  # so that values stand in the order in which `where_clause` uses them
+    return Plan(query, needs.rows(query), tuple(where), tuple(rest), needs.document(query))
+
+
+def page_statement(count: Count, columns: str) -> str:
+    """The page of results that a query asks for; its parameters are those of the conditions, then limit and offset."""
+    plan, level = count.plan, count.plan.query.level
+    source = _in_order(level) if count.wants_order() else _FROM[level]
+    return f"SELECT {columns} FROM {source}{where_clause(plan.where, level)} ORDER BY {_SORT[level]} LIMIT ? OFFSET ?"  # noqa: S608 - built of constants only
+
+
+def rows_of_keys(db: sqlite3.Connection, query: Query, keys: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Rows of `columns_for` in the order of results."""
+    level = query.level
+    sql = f"""SELECT {columns_for(query)} FROM {_FROM[level]} WHERE {KEY[level]} IN ({",".join("?" * len(keys))})
+        ORDER BY {_SORT[level]}"""  # noqa: S608 - built of constants only
+    return db.execute(sql, keys).fetchall()
+
+
+def columns_for(query: Query) -> str:
+    """What `shown.shown` needs of a row. Modalities in Study are worked out below studies only when somebody asks."""
+    wanted = "00080061" in query.include or any(item.path == (0x00080061,) for item in query.filters)
+    return _COLUMNS[query.level].replace("{modalities}", _MODALITIES if wanted else "NULL")
+
+
+def candidates_statement(plan: Plan) -> str:
+    """What has to be looked at: the key of the result, and the generation that stands for the row; in the order of results."""
+    free = all(one.table == "s" for one in plan.where)
+    tables = _in_order(plan.rows) if free else _FROM[plan.rows]
+    where = where_clause(plan.where, plan.rows)
+    return f"SELECT {KEY[plan.query.level]}, {_SOURCE[plan.rows]} FROM {tables}{where} ORDER BY {_SORT[plan.rows]}"  # noqa: S608 - built of constants only
+
+
+def _in_order(level: Level) -> str:
+    """The tables from studies down, so that rows come in order and need no sorting."""
+    return _FROM[level].replace(" JOIN ", " CROSS JOIN ")
+
+
+class Count:
+    """How many results a plan has; counted when somebody asks, and once."""
+
+    def __init__(self, db: sqlite3.Connection, plan: Plan) -> None:
+        self.plan = plan
+        self._db = db
+        self._found: int | None = None
+
+    def wants_order(self) -> bool:
+        """Whether going through the tables in order reaches the end of the page sooner than sorting all that is found.
+
+        What is found lies as far apart as there are others between.
+        """
+        query = self.plan.query
+        if query.level == "study" or all(one.table == "s" for one in self.plan.where):
+            return True
+        if query.resource.study is not None:
+            return False
+        everything: int = self._db.execute(f"SELECT max({_ROWID[query.level]}) FROM {query.level}").fetchone()[0] or 0  # noqa: S608 - built of constants only
+        return (query.offset + query.limit) * everything < self.found**2
+
+    def behind(self, got: int) -> int:
+        """How many results there are beyond a page that has `got`."""
+        return 0 if got < self.plan.query.limit else max(0, self.found - self.plan.query.offset - got)
+
+    @property
+    def found(self) -> int:
+        """How many there are at all."""
+        if self._found is None:
+            self._found = int(self._db.execute(self._statement(), parameters(self.plan.where)).fetchone()[0] or 0)
+        return self._found
+
+    def _statement(self) -> str:
+        """From the counts that studies and series carry where those are enough, and over no more tables than it takes."""
+        plan, level = self.plan, self.plan.query.level
+        lowest = min(max((_rank(one) for one in plan.where), default=-1), needs.RANK[level])
+        where = where_clause(plan.where, level)
+        if lowest < 0:
+            return f"SELECT count(*) FROM {level}"  # noqa: S608 - built of constants only
+        if lowest == needs.RANK[level]:
+            highest = min(_rank(one) for one in plan.where)
+            return f"SELECT count(*) FROM {_CHAIN[min(highest, lowest)][lowest]}{where}"  # noqa: S608 - built of constants only
+        counted = f"s.{level}_count" if lowest == 0 else "e.instance_count"
+        return f"SELECT sum({counted}) FROM {_CHAIN[0 if lowest == 0 else min(map(_rank, plan.where))][lowest]}{where}"  # noqa: S608 - built of constants only
+
+
+_ROWID: dict[Level, str] = {"study": "id", "series": "id", "instance": "generation"}
+_CHAIN = (
+    ("study s", "study s JOIN series e ON e.study = s.id", _FROM["instance"]),
+    ("", "series e", "series e JOIN instance i ON i.series = e.id"),
+    ("", "", "instance i"),
+)
+"""The tables from one level to another."""
+
+
+def where_clause(conditions: Sequence[Condition], level: Level) -> str:
+    """WHERE for the tables of `level`; conditions on those below ask whether there is a row that meets them together."""
+    above = [one for one in conditions if needs.RANK[level] >= _rank(one)]
+    below = [one for one in conditions if needs.RANK[level] < _rank(one)]
+    parts = [one.sql for one in above]
+    if below:
+        join = " JOIN instance i ON i.series = e.id" if any(one.table == "i" for one in below) else ""
+        parts.append(_BELOW[level].format(join=join, where=" AND ".join(one.sql for one in below)))
+    return " WHERE " + " AND ".join(parts) if parts else ""
+
+
+def parameters(conditions: Sequence[Condition]) -> list[str]:
+    """Those of `where_clause`."""
+    return [value for one in conditions for value in one.values]
+
+
+def _rank(condition: Condition) -> int:
+    return "sei".index(condition.table)

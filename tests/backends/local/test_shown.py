@@ -1,0 +1,54 @@
+"""Rows of the index as results."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.backends.local.shown import parsed, shown
+from gateway.dicomweb.resources import Level, Resource
+from tests.backends.made import query
+
+STUDY = b'{"00100020":{"vr":"LO","Value":["P1"]}}'
+SERIES = b'{"00080060":{"vr":"CS","Value":["CT"]}}'
+INSTANCE = b'{"00200013":{"vr":"IS","Value":[7]}}'
+ROW = (9, "1.2", STUDY, 2, 5, "CT,SEG", "1.2.3", SERIES, 3, "1.2.3.4", INSTANCE, "1.9", "1.2.840.1")
+
+
+def result(level: Level, document: bytes | None = None, resource: Resource | None = None, **params: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(shown(query(level, resource or Resource(), **params), ROW, document))
+    return {key: attribute.get("Value", attribute) for key, attribute in found.items()}
+
+
+def test_a_study_counts_what_it_has() -> None:
+    found = result("study")
+    assert [found[key] for key in ("00100020", "00080061", "00201206", "00201208")] == [["P1"], ["CT", "SEG"], [2], [5]]
+
+
+@pytest.mark.parametrize(
+    ("level", "url"),
+    [("study", "@/studies/1.2"), ("series", "@/studies/1.2/series/1.2.3"), ("instance", "@/studies/1.2/series/1.2.3/instances/1.2.3.4")],
+)
+def test_results_say_where_they_are(level: Level, url: str) -> None:
+    assert result(level)["00081190"] == [url]
+
+
+def test_what_is_above_is_shown_below_when_it_is_asked_for() -> None:
+    asked = "PatientID,ModalitiesInStudy,NumberOfStudyRelatedInstances,NumberOfSeriesRelatedInstances,00020010,Modality"
+    found = result("instance", None, Resource("1.2", "1.2.3"), includefield=asked)
+    wanted = [found[key] for key in ("00100020", "00080061", "00201208", "00201209", "00020010", "00080060")]
+    assert wanted == [["P1"], ["CT", "SEG"], [5], [3], ["1.2.840.1"], ["CT"]]
+    assert "00100020" not in result("instance", None, Resource("1.2", "1.2.3"))
+
+
+def test_a_header_gives_what_the_index_does_not_hold() -> None:
+    assert result("study", b'{"00101030":{"vr":"DS","Value":[70]}}', includefield="PatientWeight")["00101030"] == [70]
+
+
+def test_what_rows_share_is_parsed_once_and_stays_as_it_was() -> None:
+    before = json.dumps(parsed(STUDY))
+    result("study", includefield="all")
+    result("instance", PatientID="P1")
+    assert parsed(STUDY) is parsed(STUDY) and json.dumps(parsed(STUDY)) == before
