@@ -15,17 +15,26 @@ from gateway.dicomweb.resources import Level, Resource
 parsed: Callable[[bytes], Attributes] = lru_cache(maxsize=256)(orjson.loads)
 """The attributes of studies and series come again with each of their instances. To be read only."""
 
+LISTED, SMALL = 2048, 4096
+"""Studies that are kept as lists show them, and the most bytes of attributes of each: some MiB at the very most."""
+
 
 def shown(query: Query, row: tuple[Any, ...], document: bytes | None) -> bytes:
     """A row of `statements.columns_for` as DICOM JSON.
 
     :param document: the header of the result's earliest instance, where the query needs it.
     """
-    usual = _USUAL[query.level](query, row)
     if not (query.filters or query.include or query.include_all):
-        return rendered(usual)
+        return _listed(row[1:6]) if query.level == "study" and len(row[2]) <= SMALL else rendered(_USUAL[query.level](query, row))
+    usual = _USUAL[query.level](query, row)
     header = None if document is None else orjson.loads(document)
     return rendered(usual | asked(query, _known(query, row) | usual, header))
+
+
+@lru_cache(maxsize=LISTED)
+def _listed(row: tuple[Any, ...]) -> bytes:
+    """A study as lists show it. People look at the same page again and again; the whole row is the key, so it is never stale."""
+    return rendered(_study_of(*row))
 
 
 def _known(query: Query, row: tuple[Any, ...]) -> Attributes:
@@ -48,7 +57,11 @@ def _modalities(row: tuple[Any, ...]) -> Iterable[str]:
 
 
 def _study(_: Query, row: tuple[Any, ...]) -> Attributes:
-    return study_result(parsed(row[2]), row[1], _modalities(row), row[3], row[4])
+    return _study_of(*row[1:6])
+
+
+def _study_of(uid: str, attributes: bytes, series: int, instances: int, modalities: str | None) -> Attributes:
+    return study_result(parsed(attributes), uid, modalities.split(",") if modalities else (), series, instances)
 
 
 def _series(query: Query, row: tuple[Any, ...]) -> Attributes:

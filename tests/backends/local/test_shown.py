@@ -43,6 +43,13 @@ def test_what_is_above_is_shown_below_when_it_is_asked_for() -> None:
     assert "00100020" not in result("instance", None, Resource("1.2", "1.2.3"))
 
 
+def test_a_study_that_is_listed_again_is_shown_as_it_is_now() -> None:
+    first, again = shown(query(), ROW, None), shown(query(), (*ROW[:1], *ROW[1:]), None)
+    assert first is again
+    changed = (*ROW[:4], 6, *ROW[5:])
+    assert json.loads(shown(query(), changed, None))["00201208"]["Value"] == [6]
+
+
 def test_a_header_gives_what_the_index_does_not_hold() -> None:
     assert result("study", b'{"00101030":{"vr":"DS","Value":[70]}}', includefield="PatientWeight")["00101030"] == [70]
 
