@@ -50,7 +50,22 @@ def in_index(tag: int) -> bool:
 
 def document(query: Query) -> bool:
     """Whether results show something that only the header of their earliest instance has."""
-    if query.include_all:
-        return True
-    tags = {int(key, 16) for key in query.include} | {item.path[0] for item in query.filters}
-    return any(not in_index(tag) or (tag not in COMPUTED and RANK[level_of(tag)] > RANK[query.level]) for tag in tags)
+    return query.include_all or not all(map(in_index, fields(query)))
+
+
+def fields(query: Query) -> set[int]:
+    """The attributes that a query asks for, `includefield=all` apart: what is matched is shown."""
+    return {int(key, 16) for key in query.include} | {item.path[0] for item in query.filters}
+
+
+def below(query: Query) -> set[Level]:
+    """The levels under that of the results of which the index shall show something: of their earliest instance, too."""
+    levels = {level_of(tag) for tag in fields(query) if tag in INDEX_TAGS}
+    return {level for level in levels if RANK[level] > RANK[query.level]}
+
+
+def nothing_more(query: Query) -> bool:
+    """Whether every study result shows all that is asked for anyway."""
+    if query.level != "study" or query.include_all:
+        return False
+    return all(COMPUTED.get(tag) == "study" or tag in _OF_ANY or (tag in INDEX_TAGS and level_of(tag) == "study") for tag in fields(query))

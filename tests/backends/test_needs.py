@@ -35,7 +35,7 @@ def test_rows_of_the_lowest_key_are_looked_at(level: Level, params: dict[str, st
         ("study", {}, False),
         ("study", {"includefield": "StudyDescription,ModalitiesInStudy"}, False),
         ("study", {"includefield": "PatientWeight"}, True),
-        ("study", {"includefield": "Modality"}, True),
+        ("study", {"includefield": "Modality,Rows"}, False),
         ("study", {"includefield": "all"}, True),
         ("study", {"PatientWeight": "70"}, True),
         ("series", {"includefield": "PatientName,Modality"}, False),
@@ -45,3 +45,32 @@ def test_rows_of_the_lowest_key_are_looked_at(level: Level, params: dict[str, st
 )
 def test_headers_are_read_when_results_show_what_the_index_does_not_hold(level: Level, params: dict[str, str], expected: bool) -> None:
     assert needs.document(query(level, **params)) is expected
+
+
+@pytest.mark.parametrize(
+    ("level", "params", "expected"),
+    [
+        ("study", {"includefield": "PatientName,Modality"}, {"series"}),
+        ("study", {"includefield": "Modality", "Rows": "4"}, {"series", "instance"}),
+        ("series", {"includefield": "PatientName,Modality,Rows"}, {"instance"}),
+        ("instance", {"includefield": "Rows"}, set()),
+        ("study", {"includefield": "00020010,KVP"}, set()),
+    ],
+)
+def test_the_index_is_asked_for_what_it_holds_below(level: Level, params: dict[str, str], expected: set[Level]) -> None:
+    assert needs.below(query(level, **params)) == expected
+
+
+@pytest.mark.parametrize(
+    ("level", "params", "expected"),
+    [
+        ("study", {}, True),
+        ("study", {"PatientName": "a*", "ModalitiesInStudy": "CT", "includefield": "StudyDescription"}, True),
+        ("study", {"includefield": "Modality"}, False),
+        ("study", {"includefield": "PatientWeight"}, False),
+        ("study", {"includefield": "all"}, False),
+        ("series", {}, False),
+    ],
+)
+def test_most_lists_of_studies_ask_for_nothing_more(level: Level, params: dict[str, str], expected: bool) -> None:
+    assert needs.nothing_more(query(level, **params)) is expected

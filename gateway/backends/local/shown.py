@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from gateway.backends import needs
 from gateway.backends.results import Attributes, asked, attribute, instance_result, rendered, series_result, study_result
 from gateway.dicomweb.query import Query
 from gateway.dicomweb.resources import Level, Resource
@@ -24,11 +25,17 @@ def shown(query: Query, row: tuple[Any, ...], document: bytes | None) -> bytes:
 
     :param document: the header of the result's earliest instance, where the query needs it.
     """
-    if not (query.filters or query.include or query.include_all):
-        return _listed(row[1:6]) if query.level == "study" and len(row[2]) <= SMALL else rendered(_USUAL[query.level](query, row))
+    usual_is_all = _nothing_more(query)
+    if usual_is_all and len(row[2]) <= SMALL:
+        return _listed(row[1:6])
     usual = _USUAL[query.level](query, row)
+    if usual_is_all or not (query.filters or query.include or query.include_all):
+        return rendered(usual)
     header = None if document is None else orjson.loads(document)
     return rendered(usual | asked(query, _known(query, row) | usual, header))
+
+
+_nothing_more = lru_cache(maxsize=64)(needs.nothing_more)
 
 
 @lru_cache(maxsize=LISTED)
@@ -38,8 +45,9 @@ def _listed(row: tuple[Any, ...]) -> bytes:
 
 
 def _known(query: Query, row: tuple[Any, ...]) -> Attributes:
-    """What the index knows of a row and of what is above it."""
-    known = parsed(row[2]) | {
+    """What the index knows of a row, of what is above it, and of the instance that stands for it."""
+    known = {} if query.level == "instance" else _of_source(row[6:8] if query.level == "study" else row[9:10])
+    known |= parsed(row[2]) | {
         "00080056": attribute("CS", "ONLINE"),
         "00080061": attribute("CS", *sorted(_modalities(row))),
         "00201206": attribute("IS", row[3]),
@@ -50,6 +58,13 @@ def _known(query: Query, row: tuple[Any, ...]) -> Attributes:
     if query.level == "instance":
         known["00020010"] = attribute("UI", row[12])
     return known
+
+
+def _of_source(levels: tuple[bytes | None, ...]) -> Attributes:
+    found: Attributes = {}
+    for attributes in levels:
+        found |= {} if attributes is None else parsed(attributes)
+    return found
 
 
 def _modalities(row: tuple[Any, ...]) -> Iterable[str]:

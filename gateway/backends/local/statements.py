@@ -28,11 +28,18 @@ _SOURCE: dict[Level, str] = {"study": "s.source", "series": "e.source", "instanc
 _SORT: dict[Level, str] = {"study": "s.id", "series": "s.id, e.id", "instance": "s.id, e.id, i.generation"}
 _MODALITIES = "(SELECT group_concat(DISTINCT m.modality) FROM series m WHERE m.study = s.id)"
 _COLUMNS: dict[Level, str] = {
-    "study": f"s.source, s.uid, s.attributes, s.series_count, s.instance_count, {_MODALITIES}",
-    "series": "e.source, s.uid, s.attributes, s.series_count, s.instance_count, {modalities}, e.uid, e.attributes, e.instance_count",
+    "study": f"s.source, s.uid, s.attributes, s.series_count, s.instance_count, {_MODALITIES}, {{series}}, {{instance}}",
+    "series": """e.source, s.uid, s.attributes, s.series_count, s.instance_count, {modalities}, e.uid, e.attributes, e.instance_count,
+        {instance}""",
     "instance": """i.generation, s.uid, s.attributes, s.series_count, s.instance_count, {modalities}, e.uid, e.attributes, e.instance_count,
         i.uid, i.attributes, i.sop_class, i.syntax""",
 }
+_OF_SOURCE: dict[Level, str] = {
+    "series": "(SELECT f.attributes FROM instance j JOIN series f ON f.id = j.series WHERE j.generation = {source})",
+    "instance": "(SELECT j.attributes FROM instance j WHERE j.generation = {source})",
+}
+"""What the index keeps below a row, of the instance that stands for it."""
+
 _BELOW: dict[Level, str] = {
     "study": "s.id IN (SELECT e.study FROM series e{join} WHERE {where})",
     "series": "e.id IN (SELECT i.series FROM instance i WHERE {where})",
@@ -81,9 +88,11 @@ def rows_of_keys(db: sqlite3.Connection, query: Query, keys: Sequence[int]) -> l
 
 
 def columns_for(query: Query) -> str:
-    """What `shown.shown` needs of a row. Modalities in Study are worked out below studies only when somebody asks."""
-    wanted = "00080061" in query.include or any(item.path == (0x00080061,) for item in query.filters)
-    return _COLUMNS[query.level].replace("{modalities}", _MODALITIES if wanted else "NULL")
+    """What `shown.shown` needs of a row. What most queries do not ask for is NULL."""
+    source, below = _SOURCE[query.level], needs.below(query)
+    parts = {level: statement.format(source=source) if level in below else "NULL" for level, statement in _OF_SOURCE.items()}
+    modalities = _MODALITIES if 0x00080061 in needs.fields(query) else "NULL"
+    return _COLUMNS[query.level].format(modalities=modalities, **parts)
 
 
 def candidates_statement(plan: Plan) -> str:
