@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from struct import Struct
 from typing import Any
 
 import orjson
@@ -77,7 +78,7 @@ def value_matches(value: Any, vr: str, match: Match) -> bool:
     if isinstance(value, dict):
         return _name_matches(plain(joined(value)), match)
     if isinstance(value, int | float):
-        return _number_matches(value, match)
+        return _number_matches(value, vr, match)
     if vr == "PN":  # of a query that was written down as text
         return _name_matches(plain(value), match)
     text = str(value)
@@ -89,21 +90,26 @@ def value_matches(value: Any, vr: str, match: Match) -> bool:
 _SORTABLE = {"TM": padded_time, "DA": padded_date}
 
 
-def _number_matches(value: float, match: Match) -> bool:
+def _number_matches(value: float, vr: str, match: Match) -> bool:
     match match:
         case Exact(wanted):
-            return _equal(value, wanted)
+            return _equal(value, vr, wanted)
         case AnyOf(many):
-            return any(_equal(value, wanted) for wanted in many)
+            return any(_equal(value, vr, wanted) for wanted in many)
         case _:
             return _text_matches(str(value), match)
 
 
-def _equal(value: float, wanted: str) -> bool:
+def _equal(value: float, vr: str, wanted: str) -> bool:
     try:
+        if vr == "FL":  # as exact as the attribute can be
+            return _SINGLE.pack(value) == _SINGLE.pack(float(wanted))
         return value == (int(wanted) if isinstance(value, int) and wanted.lstrip("+-").isdecimal() else float(wanted))
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
+
+
+_SINGLE = Struct("<f")
 
 
 def _name_matches(name: str, match: Match) -> bool:

@@ -13,23 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.backends.results import COMPUTED
+from gateway.backends.results import COMPUTED, RANK, fields, level_of_field
 from gateway.dicom.attributes import INDEX_TAGS
-from gateway.dicom.levels import level_of
 from gateway.dicomweb.matching import Universal
 from gateway.dicomweb.query import Filter, Query
 from gateway.dicomweb.resources import Level
 
-RANK: dict[Level, int] = {"study": 0, "series": 1, "instance": 2}
-
-_OF_ANY = frozenset({0x00080056, 0x00081190})
-"""Those that a result of any level has."""
-
 
 def level_of_key(item: Filter) -> Level:
     """The level at which a key is looked for."""
-    tag = item.path[0]
-    return COMPUTED.get(tag) or level_of(tag)
+    return level_of_field(item.path[0])
 
 
 def restricting(filters: Iterable[Filter]) -> tuple[Filter, ...]:
@@ -39,7 +32,7 @@ def restricting(filters: Iterable[Filter]) -> tuple[Filter, ...]:
 
 def rows(query: Query) -> Level:
     """The level of the rows that have to be looked at: that of the results, or of the lowest key."""
-    levels = [query.level, *(level_of_key(item) for item in restricting(query.filters) if item.path[0] not in _OF_ANY)]
+    levels = [query.level, *(level_of_key(item) for item in restricting(query.filters))]
     return max(levels, key=RANK.__getitem__)
 
 
@@ -53,19 +46,8 @@ def document(query: Query) -> bool:
     return query.include_all or not all(map(in_index, fields(query)))
 
 
-def fields(query: Query) -> set[int]:
-    """The attributes that a query asks for, `includefield=all` apart: what is matched is shown."""
-    return {int(key, 16) for key in query.include} | {item.path[0] for item in query.filters}
-
-
-def below(query: Query) -> set[Level]:
-    """The levels under that of the results of which the index shall show something: of their earliest instance, too."""
-    levels = {level_of(tag) for tag in fields(query) if tag in INDEX_TAGS}
-    return {level for level in levels if RANK[level] > RANK[query.level]}
-
-
 def nothing_more(query: Query) -> bool:
     """Whether every study result shows all that is asked for anyway."""
     if query.level != "study" or query.include_all:
         return False
-    return all(COMPUTED.get(tag) == "study" or tag in _OF_ANY or (tag in INDEX_TAGS and level_of(tag) == "study") for tag in fields(query))
+    return all(map(in_index, fields(query)))

@@ -6,13 +6,14 @@ tables ask. Whatever else a query asks for is added by `asked`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
 
 from gateway.backends.base import URL_BASE
 from gateway.dicom.levels import level_of
+from gateway.dicom.resolve import creator_tag, is_private
 from gateway.dicomweb.query import Query
 from gateway.dicomweb.resources import Level, Resource
 
@@ -48,9 +49,9 @@ KEYS: dict[tuple[int, ...], Level] = {
 attribute is a key as well; for it headers are looked through."""
 
 COMPUTED: dict[int, Level] = {
-    0x00080056: "instance",  # Instance Availability
+    0x00080056: "study",  # Instance Availability: of all of it
     0x00080061: "study",  # Modalities in Study
-    0x00081190: "instance",  # Retrieve URL
+    0x00081190: "study",  # Retrieve URL
     0x00083002: "instance",  # Available Transfer Syntax UID
     0x00020010: "instance",  # Transfer Syntax UID, which no data set holds: ez-wsi-dicomweb asks for it
     0x00201206: "study",  # Number of Study Related Series
@@ -67,19 +68,23 @@ def attribute(vr: str, *values: str | int) -> Attributes:
 
 def study_result(own: Attributes, uid: str, modalities: Iterable[str], series: int, instances: int) -> Attributes:
     """A study: what is kept of it, and what only the index knows."""
-    return own | {
+    return _STUDY | own | {
         "00080056": attribute("CS", "ONLINE"),
         "00080061": attribute("CS", *sorted(modalities)),
         "00081190": _url(Resource(uid)),
         "0020000D": attribute("UI", uid),
         "00201206": attribute("IS", series),
         "00201208": attribute("IS", instances),
-    }
+    }  # fmt: skip
 
 
 def series_result(own: Attributes, study: Attributes, query: Query, resource: Resource, instances: int) -> Attributes:
-    """A series of `study`."""
-    return _above(query, study) | own | {
+    """A series.
+
+    :param study: the result of its study, which is shown too unless the URL names it.
+    """
+    above = {} if query.resource.study is not None else study
+    return above | _SERIES | own | {
         "00081190": _url(resource),
         "0020000D": attribute("UI", resource.study or ""),
         "0020000E": attribute("UI", resource.series or ""),
@@ -88,10 +93,14 @@ def series_result(own: Attributes, study: Attributes, query: Query, resource: Re
 
 
 def instance_result(
-    own: Attributes, study: Attributes, series: Attributes, query: Query, resource: Resource, sop_class: str, syntax: str
+    own: Attributes, series: Callable[[], Attributes], query: Query, resource: Resource, sop_class: str, syntax: str
 ) -> Attributes:
-    """An instance of `series`, which is of `study`."""
-    return _above(query, study, series) | own | {
+    """An instance.
+
+    :param series: makes the result of its series, which is shown too unless the URL names it.
+    """
+    above = {} if query.resource.series is not None else series()
+    return above | _INSTANCE | own | {
         "00080016": attribute("UI", sop_class),
         "00080018": attribute("UI", resource.instance or ""),
         "00080056": attribute("CS", "ONLINE"),
@@ -102,9 +111,20 @@ def instance_result(
     }  # fmt: skip
 
 
-def _above(query: Query, study: Attributes, series: Attributes | None = None) -> Attributes:
-    above = {} if query.resource.study is not None else study
-    return above if series is None or query.resource.series is not None else above | series
+_STUDY: Attributes = {
+    "00080020": {"vr": "DA"},
+    "00080030": {"vr": "TM"},
+    "00080050": {"vr": "SH"},
+    "00080090": {"vr": "PN"},
+    "00100010": {"vr": "PN"},
+    "00100020": {"vr": "LO"},
+    "00100030": {"vr": "DA"},
+    "00100040": {"vr": "CS"},
+    "00200010": {"vr": "SH"},
+}
+_SERIES: Attributes = {"00080060": {"vr": "CS"}, "00200011": {"vr": "IS"}}
+_INSTANCE: Attributes = {"00200013": {"vr": "IS"}}
+"""What results always show, empty where it is not known (type R of the tables)."""
 
 
 def _url(resource: Resource) -> Attributes:
@@ -115,14 +135,39 @@ def asked(query: Query, kept: Attributes, document: Attributes | None) -> Attrib
     """What a query asks for beyond what every result of its level has (PS3.18 8.3.4.3).
 
     :param kept: what the index keeps of the result and of what is above it.
-    :param document: the header of the result's earliest instance, None when `needs.documents` said that it is not needed.
+    :param document: the header of the result's earliest instance, None when `needs.document` said that it is not needed.
     """
     header = document or {}
     if query.include_all:
         return {key: value for key, value in header.items() if _of_all(query, int(key, 16))}
-    wanted = query.include | {f"{item.path[0]:08X}" for item in query.filters}
-    found = {key: header[key] for key in wanted if key in header and int(key, 16) not in COMPUTED}
-    return found | {key: kept[key] for key in wanted if key in kept}
+    found: Attributes = {}
+    for tag in fields(query):
+        key = f"{tag:08X}"
+        if key in kept:
+            found[key] = kept[key]
+        elif key in header and tag not in COMPUTED:
+            found[key] = header[key]
+    return found
+
+
+def fields(query: Query) -> set[int]:
+    """The attributes that a query asks for, `includefield=all` apart: what is matched is shown, too.
+
+    Those of levels below that of the results are not (PS3.18 10.6.3.3). Of private ones nobody knows the level; they come with
+    their creator.
+    """
+    named = {int(key, 16) for key in query.include} | {item.path[0] for item in query.filters}
+    private = {tag for tag in named if is_private(tag)}
+    creators = {creator_tag(tag) for tag in private if tag & 0xFFFF > 0xFF}
+    return {tag for tag in named if RANK[level_of_field(tag)] <= RANK[query.level]} | private | creators
+
+
+def level_of_field(tag: int) -> Level:
+    """The level of an attribute, whoever knows it."""
+    return COMPUTED.get(tag) or level_of(tag)
+
+
+RANK: dict[Level, int] = {"study": 0, "series": 1, "instance": 2}
 
 
 def _of_all(query: Query, tag: int) -> bool:

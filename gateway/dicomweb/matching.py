@@ -128,6 +128,22 @@ def parse_match(vr: str, text: str, name: str, *, fuzzy: bool = False, empty: bo
     return _texts(vr, text, name, fuzzy=fuzzy and vr == "PN")
 
 
+def each_value(vr: str, text: str) -> list[str]:
+    """The values of a key of which every one has to be among those of the attribute (PS3.4 C.2.2.2.8, multiple value matching)."""
+    return _split(vr, text) or [text]
+
+
+def with_offset(match: Match, vr: str, offset: str) -> Match:
+    """A match of dates and times with the offset from UTC that the request gives for those that have none."""
+    if vr != "DT" or not offset or not isinstance(match, Range):
+        return match
+    low, high = (end if end is None or _HAS_OFFSET.search(end) else end + offset for end in (match.low, match.high))
+    return Range(low, high)
+
+
+_HAS_OFFSET = re.compile(r"[+-][0-9]{4}$")
+
+
 def combined(dates: Range, times: Range, time: int) -> Moments:
     """A range of dates and a range of times as one of moments (PS3.4 C.2.2.2.5.4).
 

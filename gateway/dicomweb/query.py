@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.dicomweb.matching import Match, Range, combined, parse_match
+from gateway.dicomweb.matching import Match, Range, combined, each_value, parse_match, with_offset
 from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import InvalidQuery
 
@@ -37,6 +37,10 @@ NEVER_FILTERS = frozenset(
 """Names that never are attributes: the global parameters of Google's APIs and those of PS3.18 8.3.3."""
 
 _CONTROLS = ("limit", "offset", "fuzzymatching", "emptyvaluematching", "multiplevaluematching")
+
+_ABOUT_THE_REQUEST = frozenset({(0x00080005,), (0x00080201,)})
+"""Specific Character Set and Timezone Offset From UTC say how to read the other keys, and are never matched (PS3.4 C.2.2.2,
+PS3.18 8.3.4.1.1). A URL is UTF-8 whatever the first one says."""
 
 _TIME_OF = {
     0x00080020: 0x00080030,  # Study
@@ -130,16 +134,22 @@ def parse_query(
             if control.setdefault(name, value) != value:
                 raise InvalidQuery(f"{name} is given twice with different values")
         elif name not in NEVER_FILTERS and (path := attribute_path(name, dictionary)):
-            keys.append((name, path, value))
-    fuzzy, empty, _ = (_flag(name, control.get(name, "false")) for name in _CONTROLS[2:])
+            if path in _ABOUT_THE_REQUEST:
+                include.add(f"{path[0]:08X}")
+                control[f"{path[0]:08X}"] = value
+            else:
+                keys.append((name, path, value))
+    fuzzy, empty, multiple = (_flag(name, control.get(name, "false")) for name in _CONTROLS[2:])
+    offset = _offset(control.get("00080201", ""))
     filters: set[Filter] = set()
     ranges: dict[tuple[int, ...], Filter] = {}
     for name, path, value in keys:
         vr = dictionary.vr(path[-1]) or "UN"
-        item = Filter(path, vr, parse_match(vr, value, name, fuzzy=fuzzy, empty=empty))
-        filters.add(item)
-        if "-" in value:
-            ranges[path] = item
+        for one in each_value(vr, value) if multiple else [value]:
+            item = Filter(path, vr, with_offset(parse_match(vr, one, name, fuzzy=fuzzy, empty=empty), vr, offset))
+            filters.add(item)
+            if "-" in one:
+                ranges[path] = item
     times = _join_moments(filters, ranges)
     return Query(
         level,
@@ -151,6 +161,16 @@ def parse_query(
         _count("offset", control.get("offset"), 0, max_offset),
         fuzzy,
     )
+
+
+def _offset(text: str) -> str:
+    text = text.replace(" ", "+")  # "+" in a URL is a blank when it is not escaped
+    if text and not _OFFSET.fullmatch(text):
+        raise InvalidQuery("TimezoneOffsetFromUTC is not an offset such as +0100 (PS3.3 C.12.1.1.8)")
+    return text
+
+
+_OFFSET = re.compile(r"[+-][0-9]{4}")
 
 
 def _join_moments(filters: set[Filter], ranges: dict[tuple[int, ...], Filter]) -> set[str]:

@@ -91,13 +91,11 @@ async def test_keys_into_one_sequence_meet_in_one_item(backend: Backend) -> None
 
 
 async def test_a_key_is_shown_and_so_is_what_is_included(archive: Backend) -> None:
-    [one] = await results(archive, "study", PatientWeight="70", includefield="KVP,Modality,Rows")
-    assert (one["00101030"]["Value"], one["00180060"]["Value"], one["00080060"]["Value"], one["00280010"]["Value"]) == (
-        [70],
-        [110],
-        ["CT"],
-        [4],
-    )
+    [one] = await results(archive, "study", PatientWeight="70", includefield="PatientName,KVP,Modality")
+    assert one["00101030"]["Value"] == [70] and one["00100010"]["Value"][0]["Alphabetic"] == "Doe^Jane"
+    assert not {"00180060", "00080060"} & set(one)  # they belong to series and instances
+    [first, *_] = await results(archive, "instance", includefield="PatientWeight,KVP,StationName")
+    assert [first[key]["Value"] for key in ("00101030", "00180060", "00081010")] == [[70], [110], ["ROOM1"]]
     below = await results(archive, "series", Resource("1.1"), includefield="PatientName,ModalitiesInStudy,NumberOfStudyRelatedInstances")
     assert {one["00100010"]["Value"][0]["Alphabetic"] for one in below} == {"Doe^Jane"}
     assert [one["00080061"]["Value"] for one in below] == [["CT", "SR"]] * 2 and [one["00201208"]["Value"] for one in below] == [[4]] * 2

@@ -20,6 +20,7 @@ from tests.backends.made import query
         ("study", {"NumberOfSeriesRelatedInstances": "3"}, "series"),
         ("study", {"KVP": ""}, "study"),
         ("study", {"InstanceAvailability": "ONLINE"}, "study"),
+        ("series", {"SOPInstanceUID": "1.2"}, "instance"),
         ("series", {"PatientName": "a"}, "series"),
         ("series", {"00091001": "a"}, "instance"),
         ("instance", {"PatientName": "a"}, "instance"),
@@ -35,7 +36,8 @@ def test_rows_of_the_lowest_key_are_looked_at(level: Level, params: dict[str, st
         ("study", {}, False),
         ("study", {"includefield": "StudyDescription,ModalitiesInStudy"}, False),
         ("study", {"includefield": "PatientWeight"}, True),
-        ("study", {"includefield": "Modality,Rows"}, False),
+        ("study", {"includefield": "Modality,Rows,KVP"}, False),
+        ("study", {"includefield": "00091001"}, True),
         ("study", {"includefield": "all"}, True),
         ("study", {"PatientWeight": "70"}, True),
         ("series", {"includefield": "PatientName,Modality"}, False),
@@ -50,24 +52,11 @@ def test_headers_are_read_when_results_show_what_the_index_does_not_hold(level: 
 @pytest.mark.parametrize(
     ("level", "params", "expected"),
     [
-        ("study", {"includefield": "PatientName,Modality"}, {"series"}),
-        ("study", {"includefield": "Modality", "Rows": "4"}, {"series", "instance"}),
-        ("series", {"includefield": "PatientName,Modality,Rows"}, {"instance"}),
-        ("instance", {"includefield": "Rows"}, set()),
-        ("study", {"includefield": "00020010,KVP"}, set()),
-    ],
-)
-def test_the_index_is_asked_for_what_it_holds_below(level: Level, params: dict[str, str], expected: set[Level]) -> None:
-    assert needs.below(query(level, **params)) == expected
-
-
-@pytest.mark.parametrize(
-    ("level", "params", "expected"),
-    [
         ("study", {}, True),
         ("study", {"PatientName": "a*", "ModalitiesInStudy": "CT", "includefield": "StudyDescription"}, True),
-        ("study", {"includefield": "Modality"}, False),
+        ("study", {"includefield": "Modality"}, True),
         ("study", {"includefield": "PatientWeight"}, False),
+        ("study", {"includefield": "00091001"}, False),
         ("study", {"includefield": "all"}, False),
         ("series", {}, False),
     ],

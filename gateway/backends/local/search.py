@@ -37,7 +37,7 @@ from gateway.backends.local.statements import (
     plan_of,
     rows_of_keys,
 )
-from gateway.backends.results import Attributes
+from gateway.backends.results import RANK, Attributes
 from gateway.dicomweb.query import Query
 from gateway.dicomweb.resources import Level
 
@@ -156,7 +156,7 @@ class _Snapshot:
 
 def _kept(db: sqlite3.Connection, levels: Collection[Level], generations: Sequence[int]) -> dict[int, Sequence[bytes]]:
     """What the index keeps of some instances at some levels, by generation."""
-    columns = ", ".join(f"{TABLE[each]}.attributes" for each in needs.RANK if each in levels)
+    columns = ", ".join(f"{TABLE[each]}.attributes" for each in RANK if each in levels)
     sql = f"""SELECT i.generation, {columns} FROM instance i JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study
         WHERE i.generation IN ({",".join("?" * len(generations))})"""  # noqa: S608 - built of constants only
     return {row[0]: row[1:] for row in db.execute(sql, generations)}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
@@ -45,47 +45,30 @@ def _listed(row: tuple[Any, ...]) -> bytes:
 
 
 def _known(query: Query, row: tuple[Any, ...]) -> Attributes:
-    """What the index knows of a row, of what is above it, and of the instance that stands for it."""
-    known = {} if query.level == "instance" else _of_source(row[6:8] if query.level == "study" else row[9:10])
-    known |= parsed(row[2]) | {
-        "00080056": attribute("CS", "ONLINE"),
-        "00080061": attribute("CS", *sorted(_modalities(row))),
-        "00201206": attribute("IS", row[3]),
-        "00201208": attribute("IS", row[4]),
-    }
+    """What the index knows of a row and of what is above it."""
+    known = _study(query, row)
     if query.level != "study":
-        known |= parsed(row[7]) | {"00201209": attribute("IS", row[8])}
-    if query.level == "instance":
-        known["00020010"] = attribute("UI", row[12])
-    return known
-
-
-def _of_source(levels: tuple[bytes | None, ...]) -> Attributes:
-    found: Attributes = {}
-    for attributes in levels:
-        found |= {} if attributes is None else parsed(attributes)
-    return found
-
-
-def _modalities(row: tuple[Any, ...]) -> Iterable[str]:
-    return row[5].split(",") if row[5] else ()
+        known = known | _series(query, row)
+    return known | {"00020010": attribute("UI", row[12])} if query.level == "instance" else known
 
 
 def _study(_: Query, row: tuple[Any, ...]) -> Attributes:
     return _study_of(*row[1:6])
 
 
+@lru_cache(maxsize=64)
 def _study_of(uid: str, attributes: bytes, series: int, instances: int, modalities: str | None) -> Attributes:
-    return study_result(parsed(attributes), uid, modalities.split(",") if modalities else (), series, instances)
+    """To be read only: the instances of a study come one after the other, and each shows it."""
+    return study_result(orjson.loads(attributes), uid, modalities.split(",") if modalities else (), series, instances)
 
 
 def _series(query: Query, row: tuple[Any, ...]) -> Attributes:
-    return series_result(parsed(row[7]), parsed(row[2]), query, Resource(row[1], row[6]), row[8])
+    return series_result(parsed(row[7]), _study(query, row), query, Resource(row[1], row[6]), row[8])
 
 
 def _instance(query: Query, row: tuple[Any, ...]) -> Attributes:
     own: Attributes = orjson.loads(row[10])
-    return instance_result(own, parsed(row[2]), parsed(row[7]), query, Resource(row[1], row[6], row[9]), row[11], row[12])
+    return instance_result(own, partial(_series, query, row), query, Resource(row[1], row[6], row[9]), row[11], row[12])
 
 
 _USUAL: dict[Level, Callable[[Query, tuple[Any, ...]], Attributes]] = {"study": _study, "series": _series, "instance": _instance}

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.backends import needs
 from gateway.backends.local.conditions import Condition, divided
+from gateway.backends.results import RANK, fields
 from gateway.dicomweb.query import Filter, Query
 from gateway.dicomweb.resources import Level
 
@@ -28,18 +29,11 @@ _SOURCE: dict[Level, str] = {"study": "s.source", "series": "e.source", "instanc
 _SORT: dict[Level, str] = {"study": "s.id", "series": "s.id, e.id", "instance": "s.id, e.id, i.generation"}
 _MODALITIES = "(SELECT group_concat(DISTINCT m.modality) FROM series m WHERE m.study = s.id)"
 _COLUMNS: dict[Level, str] = {
-    "study": f"s.source, s.uid, s.attributes, s.series_count, s.instance_count, {_MODALITIES}, {{series}}, {{instance}}",
-    "series": """e.source, s.uid, s.attributes, s.series_count, s.instance_count, {modalities}, e.uid, e.attributes, e.instance_count,
-        {instance}""",
+    "study": f"s.source, s.uid, s.attributes, s.series_count, s.instance_count, {_MODALITIES}",
+    "series": "e.source, s.uid, s.attributes, s.series_count, s.instance_count, {modalities}, e.uid, e.attributes, e.instance_count",
     "instance": """i.generation, s.uid, s.attributes, s.series_count, s.instance_count, {modalities}, e.uid, e.attributes, e.instance_count,
         i.uid, i.attributes, i.sop_class, i.syntax""",
 }
-_OF_SOURCE: dict[Level, str] = {
-    "series": "(SELECT f.attributes FROM instance j JOIN series f ON f.id = j.series WHERE j.generation = {source})",
-    "instance": "(SELECT j.attributes FROM instance j WHERE j.generation = {source})",
-}
-"""What the index keeps below a row, of the instance that stands for it."""
-
 _BELOW: dict[Level, str] = {
     "study": "s.id IN (SELECT e.study FROM series e{join} WHERE {where})",
     "series": "e.id IN (SELECT i.series FROM instance i WHERE {where})",
@@ -88,11 +82,9 @@ def rows_of_keys(db: sqlite3.Connection, query: Query, keys: Sequence[int]) -> l
 
 
 def columns_for(query: Query) -> str:
-    """What `shown.shown` needs of a row. What most queries do not ask for is NULL."""
-    source, below = _SOURCE[query.level], needs.below(query)
-    parts = {level: statement.format(source=source) if level in below else "NULL" for level, statement in _OF_SOURCE.items()}
-    modalities = _MODALITIES if 0x00080061 in needs.fields(query) else "NULL"
-    return _COLUMNS[query.level].format(modalities=modalities, **parts)
+    """What `shown.shown` needs of a row. Modalities in Study are worked out where they are shown."""
+    wanted = query.resource.study is None or 0x00080061 in fields(query)
+    return _COLUMNS[query.level].format(modalities=_MODALITIES if wanted else "NULL")
 
 
 def candidates_statement(plan: Plan) -> str:
@@ -143,11 +135,11 @@ class Count:
     def _statement(self) -> str:
         """From the counts that studies and series carry where those are enough, and over no more tables than it takes."""
         plan, level = self.plan, self.plan.query.level
-        lowest = min(max((_rank(one) for one in plan.where), default=-1), needs.RANK[level])
+        lowest = min(max((_rank(one) for one in plan.where), default=-1), RANK[level])
         where = where_clause(plan.where, level)
         if lowest < 0:
             return f"SELECT count(*) FROM {level}"  # noqa: S608 - built of constants only
-        if lowest == needs.RANK[level]:
+        if lowest == RANK[level]:
             highest = min(_rank(one) for one in plan.where)
             return f"SELECT count(*) FROM {_CHAIN[min(highest, lowest)][lowest]}{where}"  # noqa: S608 - built of constants only
         counted = f"s.{level}_count" if lowest == 0 else "e.instance_count"
@@ -165,8 +157,8 @@ _CHAIN = (
 
 def where_clause(conditions: Sequence[Condition], level: Level) -> str:
     """WHERE for the tables of `level`; conditions on those below ask whether there is a row that meets them together."""
-    above = [one for one in conditions if needs.RANK[level] >= _rank(one)]
-    below = [one for one in conditions if needs.RANK[level] < _rank(one)]
+    above = [one for one in conditions if RANK[level] >= _rank(one)]
+    below = [one for one in conditions if RANK[level] < _rank(one)]
     parts = [one.sql for one in above]
     if below:
         join = " JOIN instance i ON i.series = e.id" if any(one.table == "i" for one in below) else ""

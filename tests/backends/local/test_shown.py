@@ -14,11 +14,11 @@ from tests.backends.made import query
 STUDY = b'{"00100020":{"vr":"LO","Value":["P1"]}}'
 SERIES = b'{"00080060":{"vr":"CS","Value":["CT"]}}'
 INSTANCE = b'{"00200013":{"vr":"IS","Value":[7]}}'
-ROW = (9, "1.2", STUDY, 2, 5, "CT,SEG", None, None)
+ROW = (9, "1.2", STUDY, 2, 5, "CT,SEG")
 ROWS: dict[Level, tuple[Any, ...]] = {
     "study": ROW,
-    "series": (*ROW[:6], "1.2.3", SERIES, 3, None),
-    "instance": (*ROW[:6], "1.2.3", SERIES, 3, "1.2.3.4", INSTANCE, "1.9", "1.2.840.1"),
+    "series": (*ROW, "1.2.3", SERIES, 3),
+    "instance": (*ROW, "1.2.3", SERIES, 3, "1.2.3.4", INSTANCE, "1.9", "1.2.840.1"),
 }
 
 
@@ -53,12 +53,6 @@ def test_a_study_that_is_listed_again_is_shown_as_it_is_now() -> None:
     assert first is again
     changed = (*ROW[:4], 6, *ROW[5:])
     assert json.loads(shown(query(), changed, None))["00201208"]["Value"] == [6]
-
-
-def test_what_the_index_holds_below_needs_no_header() -> None:
-    row = (*ROW[:6], SERIES, INSTANCE)
-    found = json.loads(shown(query(includefield="Modality,InstanceNumber"), row, None))
-    assert (found["00080060"]["Value"], found["00200013"]["Value"]) == (["CT"], [7])
 
 
 def test_a_header_gives_what_the_index_does_not_hold() -> None:
