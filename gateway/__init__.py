@@ -13,7 +13,8 @@
     streams     socket chunks -> multipart scanner -> header peek -> Upload
     backends/   where instances rest
         base         the protocol and its values        memory   the reference
-        representations  views  documents  results  evaluate   what backends that hold bytes have in common
+        representations  views  bulk  parts  documents  validators  what backends that hold bytes have in common:
+        results  evaluate                                       bodies, and answers to searches
         local/       files + SQLite
     metrics  logs                          what can be seen from outside
     ---- below this line nothing does I/O, or knows asyncio, aiohttp, sqlite3 or metrics ----

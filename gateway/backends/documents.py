@@ -14,7 +14,9 @@ import orjson
 
 from gateway.backends.base import Body, Piece
 from gateway.backends.representations import Runner
+from gateway.backends.validators import State, validator
 from gateway.dicom import dictionary
+from gateway.dicom.metadata import MODEL
 from gateway.dicomweb import framing
 from gateway.dicomweb.media import Accept, Offer, choose
 from gateway.dicomweb.nativexml import native_xml
@@ -33,13 +35,21 @@ def metadata_offer(accept: Accept) -> Offer:
     return offer
 
 
-def metadata_body(accept: Accept, batches: AsyncGenerator[list[bytes], None], instances: int, run: Runner) -> Body:
-    """The DICOM JSON objects of `batches` as one document; it starts to go out before the last one is known."""
+def metadata_body(accept: Accept, batches: AsyncGenerator[list[bytes], None], state: State, run: Runner) -> Body:
+    """The DICOM JSON objects of `batches` as one document; it starts to go out before the last one is known.
+
+    Its tag hangs on `MODEL` too, so that what a writer of before has given is not taken for what this one gives.
+
+    :param state: of the instances that the objects are of.
+    """
     offer = metadata_offer(accept)
+    etag = validator(state.digest, "metadata", MODEL, offer.media_type)
     if offer is not XML:
-        return Body(offer.media_type, _array(batches), instances=instances)
+        return Body(offer.media_type, _array(batches), etag=etag, modified=state.modified, instances=state.instances)
     boundary = framing.new_boundary()
-    return Body(framing.content_type(XML.media_type, boundary), _parts(batches, boundary, run), instances=instances)
+    media = framing.content_type(XML.media_type, boundary)
+    pieces = _parts(batches, boundary, run)
+    return Body(media, pieces, etag=etag, weak=True, modified=state.modified, instances=state.instances)
 
 
 async def _array(batches: AsyncGenerator[list[bytes], None]) -> AsyncGenerator[Piece, None]:

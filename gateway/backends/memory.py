@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import orjson
 
 from gateway.backends import needs
 from gateway.backends.base import URL_BASE, Body, Failed, Health, Matches, Retrieve, Stored, StoreResult, Upload, View
+from gateway.backends.bulk import Laid, all_bulk_data, bulk_body
 from gateway.backends.documents import metadata_body
 from gateway.backends.evaluate import all_match
 from gateway.backends.policy import OnDuplicate
-from gateway.backends.representations import Blob, instances
+from gateway.backends.representations import Blob, instances, state_of_all
 from gateway.backends.results import Attributes, asked, attribute, instance_result, rendered, series_result, study_result
-from gateway.backends.views import bulk_body, frames_body
+from gateway.backends.views import frames_body
 from gateway.dicom.attributes import INDEX_TAGS, IndexAttributes, index_attributes
 from gateway.dicom.elements import Limits, Walk
 from gateway.dicom.frames import TABLE_TAGS, FrameTable, frame_table
@@ -149,7 +151,11 @@ class MemoryBackend:
         """See `Backend.retrieve`."""
         held = self._find(retrieve.resource)
         if retrieve.view is View.METADATA:
-            return metadata_body(retrieve.accept, _batches(held, self._limits), len(held), asyncio.to_thread)
+            state = state_of_all([one.blob for one in held])
+            return metadata_body(retrieve.accept, _batches(held, self._limits), state, asyncio.to_thread)
+        if retrieve.view is View.PIXELDATA or (retrieve.view is View.BULKDATA and retrieve.bulk is None):
+            every = _Every(held, self._limits)
+            return await all_bulk_data(retrieve.resource, retrieve.view, every, retrieve.accept, asyncio.to_thread, self._limits)
         return await asyncio.to_thread(self._body, retrieve, held)
 
     def _body(self, retrieve: Retrieve, held: list[_Held]) -> Body:
@@ -159,8 +165,7 @@ class MemoryBackend:
             return instances(blobs, retrieve.accept, self._default, asyncio.to_thread, single=single, limits=self._limits)
         if retrieve.view is View.FRAMES:
             return frames_body(blobs[0], held[0].table, retrieve.resource.frames, retrieve.accept, asyncio.to_thread, self._limits)
-        data, walk = _modelled(held[0], self._limits)
-        return bulk_body(blobs[0], held[0].table, data, walk, retrieve.bulk or "", retrieve.accept, asyncio.to_thread, self._limits)
+        return bulk_body(_laid(held[0], self._limits), retrieve.bulk or "", retrieve.accept, asyncio.to_thread, self._limits)
 
     def _find(self, resource: Resource) -> list[_Held]:
         found = [held for held in self._held.values() if _below(held, resource)]
@@ -210,6 +215,29 @@ def _modelled(held: _Held, limits: Limits) -> tuple[Data, Walk]:
     walk.finish()
     deflated = held.instance.transfer_syntax in DEFLATED
     return inflated(held.data, limits) if deflated else held.data, walk
+
+
+def _laid(held: _Held, limits: Limits) -> Laid:
+    data, walk = _modelled(held, limits)
+    return Laid(held.blob, data, walk, lambda: held.table)
+
+
+@dataclass(frozen=True, slots=True)
+class _Every:
+    """See `bulk.Held`."""
+
+    held: list[_Held]
+    limits: Limits
+
+    @property
+    def blobs(self) -> list[Blob]:
+        return [one.blob for one in self.held]
+
+    def documents(self, some: Sequence[int]) -> list[bytes]:
+        return [_document(self.held[number], self.limits) for number in some]
+
+    def laid(self, number: int) -> Laid:
+        return _laid(self.held[number], self.limits)
 
 
 async def _batches(held: list[_Held], limits: Limits) -> AsyncGenerator[list[bytes], None]:
@@ -278,18 +306,27 @@ class _Search:
     def _result(self, group: list[_Held]) -> Attributes:
         query, first = self._query, group[0]
         document = self._header(first) if needs.document(query) else None
-        return self._usual(group) | asked(query, self._kept(first, query.level), document)
+        return self._usual(first) | asked(query, self._kept(first, query.level), document)
 
-    def _usual(self, group: list[_Held]) -> Attributes:
-        query, first = self._query, group[0]
-        study, series, sop = first.key
-        of_study, of_series = self._studies[study,][0].attributes.study, self._series[study, series][0].attributes.series
-        if query.level == "study":
-            return study_result(of_study, study, self._modalities(study), len({one.key[1] for one in group}), len(group))
-        if query.level == "series":
-            return series_result(of_series, of_study, query, Resource(study, series), len(group))
-        own, instance = first.attributes.instance, first.instance
-        return instance_result(own, of_study, of_series, query, Resource(study, series, sop), instance.sop_class, instance.transfer_syntax)
+    def _usual(self, first: _Held) -> Attributes:
+        makers = {"study": self._study_result, "series": self._series_result, "instance": self._instance_result}
+        return makers[self._query.level](first)
+
+    def _study_result(self, first: _Held) -> Attributes:
+        of_study = self._studies[first.key[:1]]
+        series = len({one.key[1] for one in of_study})
+        return study_result(of_study[0].attributes.study, first.key[0], self._modalities(first.key[0]), series, len(of_study))
+
+    def _series_result(self, first: _Held) -> Attributes:
+        of_series = self._series[first.key[:2]]
+        above = self._study_result(first)
+        return series_result(of_series[0].attributes.series, above, self._query, Resource(*first.key[:2]), len(of_series))
+
+    def _instance_result(self, first: _Held) -> Attributes:
+        instance = first.instance
+        above = partial(self._series_result, first)
+        resource = Resource(*first.key)
+        return instance_result(first.attributes.instance, above, self._query, resource, instance.sop_class, instance.transfer_syntax)
 
 
 def _grouped(held: list[_Held], level: Level) -> dict[tuple[str, ...], list[_Held]]:

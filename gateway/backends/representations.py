@@ -20,6 +20,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from gateway.backends.base import Body, FileSlice, Piece
+from gateway.backends.validators import State, state_of, validator
 from gateway.dicom.elements import Limits
 from gateway.dicom.header import Instance
 from gateway.dicom.native import Transcoder
@@ -59,7 +60,7 @@ class Source(Protocol):
 class Blob:
     """One stored instance.
 
-    :param version: changes with its bytes; the entity tag.
+    :param version: changes with its bytes.
     :param modified: seconds since the epoch.
     """
 
@@ -68,6 +69,16 @@ class Blob:
     version: str
     modified: float
     source: Source
+
+    @property
+    def state(self) -> State:
+        """What a body that is made of it alone hangs on."""
+        return state_of([self.version], [self.modified])
+
+
+def state_of_all(blobs: Sequence[Blob]) -> State:
+    """What a body that is made of all of them hangs on."""
+    return state_of([blob.version for blob in blobs], [blob.modified for blob in blobs])
 
 
 class Runner(Protocol):
@@ -131,7 +142,11 @@ def instances(
     limits: Limits = Limits(),
 ) -> Body:
     """Instances in the order of `blobs`."""
-    offers = [chosen_syntax(blob, accept, default, single=single) for blob in blobs]
+    chosen: dict[str, Offer] = {}  # a study has few syntaxes and thousands of instances
+    for blob in blobs:
+        if (syntax := blob.instance.transfer_syntax) not in chosen:
+            chosen[syntax] = chosen_syntax(blob, accept, default, single=single)
+    offers = [chosen[blob.instance.transfer_syntax] for blob in blobs]
     if single and not offers[0].multipart:
         return _single(blobs[0], offers[0], run, limits)
     return _multipart(blobs, offers, run, limits)
@@ -139,12 +154,13 @@ def instances(
 
 def _single(blob: Blob, offer: Offer, run: Runner, limits: Limits) -> Body:
     media = typed(DICOM, offer.transfer_syntax)
+    etag = validator(blob.state.digest, "instance", media)
     if not offer.as_stored:
-        return Body(media, _transcoded(blob, run, limits), etag=f"{blob.version}-explicit", modified=blob.modified)
-    return whole(media, blob.source.piece(0, blob.size), blob)
+        return Body(media, _transcoded(blob, run, limits), etag=etag, modified=blob.modified)
+    return whole(media, blob.source.piece(0, blob.size), etag, blob.modified)
 
 
-def whole(media: str, piece: Piece, blob: Blob) -> Body:
+def whole(media: str, piece: Piece, etag: str, modified: float) -> Body:
     """A body of one piece, of which ranges can be asked for. The piece is opened before, and closed when nobody takes it."""
     length = size_of(piece)
     left = [piece]
@@ -158,9 +174,9 @@ def whole(media: str, piece: Piece, blob: Blob) -> Body:
         left.clear()
 
     def select(start: int, stop: int) -> Body:
-        return Body(media, pieces(start, stop), stop - start, blob.version, modified=blob.modified, close=close)
+        return Body(media, pieces(start, stop), stop - start, etag, modified=modified, close=close)
 
-    return Body(media, pieces(0, length), length, blob.version, modified=blob.modified, select=select, close=close)
+    return Body(media, pieces(0, length), length, etag, modified=modified, select=select, close=close)
 
 
 def size_of(piece: Piece) -> int:
@@ -176,7 +192,8 @@ def _part(piece: Piece, start: int, stop: int) -> Piece:
 
 def _multipart(blobs: Sequence[Blob], offers: Sequence[Offer], run: Runner, limits: Limits) -> Body:
     boundary = framing.new_boundary()
-    heads = [framing.part_head(boundary, typed(DICOM, offer.transfer_syntax)) for offer in offers]
+    made = {offer: framing.part_head(boundary, typed(DICOM, offer.transfer_syntax)) for offer in set(offers)}
+    heads = [made[offer] for offer in offers]
     tail = framing.closing(boundary)
     length = None
     if all(offer.as_stored for offer in offers):
@@ -198,9 +215,10 @@ def _multipart(blobs: Sequence[Blob], offers: Sequence[Offer], run: Runner, limi
                 _close_all(ahead)
         yield tail
 
-    return Body(
-        framing.content_type(DICOM, boundary), pieces(), length, instances=len(blobs), modified=max(blob.modified for blob in blobs)
-    )
+    state = state_of_all(blobs)
+    etag = validator(state.digest, "instances", *(offer.transfer_syntax or "" for offer in offers))
+    media = framing.content_type(DICOM, boundary)
+    return Body(media, pieces(), length, etag, weak=True, modified=state.modified, instances=state.instances)
 
 
 def _open(blobs: Sequence[Blob], offers: Sequence[Offer], some: range) -> dict[int, Piece]:

@@ -180,10 +180,10 @@ def _of_all(query: Query, tag: int) -> bool:
 
 def rendered(result: Attributes) -> bytes:
     """A result as JSON, tags ascending (PS3.18 F.2), its character set declared where it has to be."""
-    text = orjson.dumps(result, option=orjson.OPT_SORT_KEYS)
+    text = orjson.dumps(dict(sorted(result.items())))  # orjson's own sorting would reach into the attributes, and put "vr" last
     if text.isascii() or CHARACTER_SET in result:
         return text
-    return orjson.dumps(result | {CHARACTER_SET: attribute("CS", "ISO_IR 192")}, option=orjson.OPT_SORT_KEYS)
+    return rendered(result | {CHARACTER_SET: attribute("CS", "ISO_IR 192")})
 
 
 CHARACTER_SET = "00080005"

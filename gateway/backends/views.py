@@ -1,24 +1,23 @@
-"""Frames and bulk data of stored instances as bodies (PS3.18 10.4.1.1, 8.7.3.3).
+"""Frames of stored instances as bodies (PS3.18 10.4.1.1.6, 8.7.3.3).
 
-Beside `representations`, which gives whole instances. Everything that is not a coroutine may block.
+Beside `representations`, which gives whole instances, and `bulk`, which gives other values. Everything that is not a coroutine
+may block.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from gateway.backends.base import Body, Piece
-from gateway.backends.representations import NATIVE, OCTETS, Blob, Runner, close_pieces, opened, typed, whole
-from gateway.dicom.byteorder import WORD, swapped
-from gateway.dicom.elements import PIXELS, UNDEFINED, Limits, Walk
-from gateway.dicom.explicit import word_size
-from gateway.dicom.frames import BITS, FrameTable
-from gateway.dicom.metadata import locate
+from gateway.backends.base import Body
+from gateway.backends.parts import Content, Part, made_whole, multipart, single, spanned
+from gateway.backends.representations import NATIVE, OCTETS, Blob, Runner, typed
+from gateway.backends.validators import validator
+from gateway.dicom.elements import Limits
+from gateway.dicom.frames import FrameTable
 from gateway.dicom.model import Data
 from gateway.dicom.native import inflated
-from gateway.dicom.part10 import BIG_ENDIAN, DEFLATED
-from gateway.dicomweb import framing
+from gateway.dicom.part10 import DEFLATED
 from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN, Accept, Offer, choose
 from gateway.errors import NotAcceptable, NotFound
 
@@ -54,17 +53,6 @@ CODEC_TYPES = {
 }
 """The media type of a frame by its transfer syntax (PS3.18 table 8.7.3-5)."""
 
-SMALL = 128 << 10
-"""Bytes of a frame up to which it is read in the hop that finds it: cheaper than a sendfile of its own."""
-
-ICON = 16 << 20
-"""Bytes of a compressed picture inside a sequence that are joined in memory."""
-
-_ITEM = b"\xfe\xff\x00\xe0"
-
-
-# -- frames
-
 
 def frame_offers(syntax: str, count: int) -> list[Offer]:
     """What frames can be given as; a single one also as a body of its own."""
@@ -88,118 +76,31 @@ def frames_body(blob: Blob, table: FrameTable | None, numbers: Sequence[int], ac
             f"the frames are stored as {syntax}, which cannot be given in a form that was asked for; "
             'ask for multipart/related; type="application/octet-stream"; transfer-syntax=* to get them as stored'
         )
-    spans = [table.spans(number) for number in numbers]
-    if syntax in DEFLATED:
-        data = inflated(blob.source.read(0, blob.size), limits)
-        return _parts(offer, [partial(table.frame, number, partial(_cut, data)) for number in numbers], None, blob, run)
+    content = frame_content(blob, table, limits)
+    contents = [content(number) for number in numbers]
+    media, state = typed(offer.media_type, offer.transfer_syntax), blob.state
+    etag = validator(state.digest, "frames" if offer.multipart else "frame", media, ",".join(map(str, numbers)))
+    if not offer.multipart:
+        return single(media, contents[0], run, state, etag)
+    return multipart(media, [Part(media, one) for one in contents], run, state, etag)
+
+
+def frame_content(blob: Blob, table: FrameTable, limits: Limits) -> Callable[[int], Content]:
+    """Makes the content of a frame from its number. Blocks, and so does what it makes.
+
+    It raises `NotFound` for a frame that is not there.
+    """
+    if blob.instance.transfer_syntax in DEFLATED:
+        return partial(_made, table, partial(_cut, inflated(blob.source.read(0, blob.size), limits)))
     if table.as_stored:
-        made = [partial(_frame, blob, found) for found in spans]
-        return _parts(offer, made, [sum(length for _, length in found) for found in spans], blob, run)
-    return _parts(offer, [partial(table.frame, number, blob.source.read) for number in numbers], None, blob, run)
+        return lambda number: spanned(blob.source, table.spans(number))
+    return partial(_made, table, blob.source.read)
 
 
-def _frame(blob: Blob, spans: list[tuple[int, int]]) -> Piece:
-    if len(spans) > 1:
-        return b"".join([blob.source.read(*span) for span in spans])
-    offset, length = spans[0]
-    return blob.source.read(offset, length) if length <= SMALL else blob.source.piece(offset, length)
+def _made(table: FrameTable, read: Callable[[int, int], bytes], number: int) -> Content:
+    table.spans(number)  # raises now, not when it is the frame's turn
+    return made_whole(partial(table.frame, number, read))
 
 
 def _cut(data: Data, offset: int, length: int) -> bytes:
     return bytes(data[offset : offset + length])
-
-
-def _parts(offer: Offer, contents: Sequence[Callable[[], Piece]], lengths: Sequence[int] | None, blob: Blob, run: Runner) -> Body:
-    """Contents as one part each, or as the single part that they are.
-
-    :param contents: each makes one part, and may block. The first is made here, in the hop that looked the instance up; the
-        others when it is their turn, so that only one is held.
-    :param lengths: of the contents in bytes, None where they are not known before.
-    """
-    media = typed(offer.media_type, offer.transfer_syntax)
-    first = [contents[0]()]
-    if not offer.multipart:
-        return whole(media, first[0], blob)
-    boundary = framing.new_boundary()
-    head, tail = framing.part_head(boundary, media), framing.closing(boundary)
-
-    async def pieces() -> AsyncGenerator[Piece, None]:
-        yield head
-        yield first.pop()
-        for content in contents[1:]:
-            yield head
-            yield await opened(run, content, _close)
-        yield tail
-
-    length = None if lengths is None else len(head) * len(contents) + sum(lengths) + len(tail)
-    media = framing.content_type(offer.media_type, boundary)
-    return Body(media, pieces(), length, modified=blob.modified, close=partial(_close_left, first))
-
-
-def _close(piece: Piece) -> None:
-    close_pieces([piece])
-
-
-def _close_left(left: list[Piece]) -> None:
-    close_pieces(left)
-    left.clear()
-
-
-# -- bulk data
-
-
-def bulk_body(blob: Blob, table: FrameTable | None, data: Data, walk: Walk, path: str, accept: Accept, run: Runner, limits: Limits) -> Body:
-    """The value that a BulkDataURI of the metadata names (PS3.18 10.4.1.1.3): little-endian octets, or the frames of
-    compressed pixel data, a part each.
-
-    :param data: see `metadata.instance_metadata`; only looked at of a deflated instance.
-    :raises NotFound: when there is no such value.
-    """
-    tag, vr, offset, length, depth = locate(walk.events, path)
-    if length == UNDEFINED:
-        if tag in PIXELS and depth == 0 and table is not None:
-            return frames_body(blob, table, range(1, table.frames + 1), accept, run, limits)
-        if tag in PIXELS:
-            return _icon(blob, data, walk, offset, accept, run)
-        raise NotFound("the value at this path has no bytes of its own")
-    offer = choose(accept, [Offer(OCTETS, EXPLICIT_LITTLE_ENDIAN, multipart=multipart, as_stored=True) for multipart in (True, False)])
-    if offer is None:
-        raise NotAcceptable("bulk data is application/octet-stream")
-    return _parts(offer, [partial(_value, blob, data, walk, vr, offset, length, pixels=tag in PIXELS and depth == 0)], [length], blob, run)
-
-
-def _icon(blob: Blob, data: Data, walk: Walk, offset: int, accept: Accept, run: Runner) -> Body:
-    """Compressed pixel data inside a sequence, such as that of an icon: one picture, whatever its fragments."""
-    syntax = blob.instance.transfer_syntax
-    offer = choose(accept, frame_offers(syntax, 1))
-    if offer is None:
-        raise NotAcceptable(f"the picture is stored as {syntax}, which cannot be given in a form that was asked for")
-    read = partial(_cut, data) if walk.syntax in DEFLATED else blob.source.read
-    return _parts(offer, [partial(_joined, read, offset)], None, blob, run)
-
-
-def _joined(read: Callable[[int, int], bytes], offset: int) -> bytes:
-    """The fragments of a value that starts at `offset`, its offset table left out (PS3.5 A.4)."""
-    fragments: list[bytes] = []
-    while (header := read(offset, 8))[:4] == _ITEM:
-        length = int.from_bytes(header[4:8], "little")
-        fragments.append(read(offset + 8, length))
-        offset += 8 + length
-        if sum(map(len, fragments)) > ICON:
-            raise NotFound("the picture inside the sequence is larger than an icon has any reason to be")
-    return b"".join(fragments[1:])
-
-
-def _bits_allocated(walk: Walk, data: Data) -> int:
-    """Bits Allocated (0028,0100) of a big endian instance, 0 where it is missing."""
-    found = (bytes(data[offset : offset + length]) for tag, _, offset, length, depth in walk.events if tag == BITS and depth == 0)
-    return int.from_bytes(next(found, b""), "big")
-
-
-def _value(blob: Blob, data: Data, walk: Walk, vr: str, offset: int, length: int, *, pixels: bool) -> Piece:
-    if walk.syntax in DEFLATED:
-        return _cut(data, offset, length)
-    if walk.syntax == BIG_ENDIAN:
-        word = word_size(vr, _bits_allocated(walk, data)) if pixels else WORD.get(vr, 1)
-        return swapped(blob.source.read(offset, length), word)
-    return blob.source.piece(offset, length)

@@ -6,7 +6,7 @@ to one bad element. Rules:
 1. Group 0002 and group lengths are left out (F.2.2). Of two elements with one tag the first counts, as in the walk.
 2. Text is UTF-8 whatever (0008,0005) said, so the model says ISO_IR 192 when it was there or any text is not ASCII (F.2).
 3. What is large or binary is not in the model but behind a BulkDataURI (F.2.6), by the thresholds of `INLINE`. The URI names the
-   way to the element: tag, or sequence tag / item from 0 / tag. `locate` finds it again.
+   way to the element: tag, or sequence tag / item from 0 / tag. `bulk_paths` lists the ways, `places` follows them.
 4. One bad element never costs the data set: bytes that are no value of their VR go out as VR UN with a BulkDataURI.
 5. VRs that the header leaves open come from `resolve`. A private sequence that only the dictionary knows as one is looked
    into; its values have no events of their own and so no URI, which is why all of them are inline.
@@ -15,12 +15,17 @@ to one bad element. Rules:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from gateway.dicom.model import AN_ITEM, INLINE, OPAQUE, Data, Model
 from gateway.dicom.part10 import BIG_ENDIAN
 from gateway.dicom.structure import ITEM, Event
-from gateway.errors import NotFound
+
+MODEL = "1"
+"""Stands for all that this room writes of an instance: raised whenever the same instance gives other bytes, so that
+nobody takes what was kept from before for what is written now."""
 
 
 def instance_metadata(data: Data, events: Sequence[Event], *, syntax: str, bulk_prefix: str) -> bytes:
@@ -48,64 +53,86 @@ def in_model(event: Event) -> bool:
     return length <= (OPAQUE if vr == "UN" else INLINE.get(vr, OPAQUE))
 
 
-def locate(events: Sequence[Event], path: str) -> Event:
-    """The element that a BulkDataURI of the model means.
+def bulk_paths(document: bytes) -> list[str]:
+    """Where all bulk data is that a document of `instance_metadata` names: the ways of rule 3, in its order."""
+    return [path.decode("ascii") for path in _BULK.findall(document)]
 
-    :param path: what follows ``/bulkdata/``: ``7FE00010``, or ``54000100/0/54001010`` for an element in an item.
-    :raises NotFound: when there is no such element, or the path is none.
+
+# What looks like it inside a value has its quotes escaped.
+_BULK = re.compile(rb'"BulkDataURI":"[^"]*/bulkdata/([0-9A-F/]+)"')
+
+
+class Place(NamedTuple):
+    """Where the value at a path lies.
+
+    :param little: whether what is around it, and so its own words, are little endian.
     """
-    words = path.split("/")
-    try:
-        tags = [_tag(word) for word in words[::2]]
-        items = [_index(word) for word in words[1::2]]
-    except ValueError:
-        raise NotFound(_NOWHERE) from None
-    if len(words) % 2 == 0:
-        raise NotFound(_NOWHERE)
-    start, stop = 0, len(events)
-    for depth, (tag, item) in enumerate(zip(tags, items, strict=False)):
-        start, stop = _inside(events, _element(events, start, stop, depth, tag) + 1, stop, depth + 1, item)
-    return events[_element(events, start, stop, len(items), tags[-1])]
+
+    path: str
+    event: Event
+    little: bool
 
 
-_NOWHERE = "the instance has no bulk data at this path"
+def places(data: Data, events: Sequence[Event], paths: Iterable[str], *, syntax: str) -> list[Place]:
+    """The elements that BulkDataURIs of the model mean, in the order of the data set.
+
+    One pass for any number of them: a file may have a hundred thousand. What does not exist is left out.
+
+    :param data: see `instance_metadata`; of a sequence the first four bytes are looked at.
+    :param paths: what follows ``/bulkdata/``: ``7FE00010``, or ``54000100/0/54001010`` for an element in an item.
+    """
+    wanted = {path for path in map(str.upper, paths) if _PATH.fullmatch(path)}
+    tags = {int(path[-8:], 16) for path in wanted}
+    levels = [_Level("", syntax != BIG_ENDIAN)]
+    found: dict[str, Place] = {}
+    for event in events:
+        tag, vr, offset, _, depth = event
+        if tag == ITEM:
+            if depth and vr in AN_ITEM:
+                del levels[depth:]
+                levels.append(levels[-1].item())
+            continue
+        del levels[depth + 1 :]
+        level = levels[-1]
+        if tag in tags and level.path is not None:
+            path = f"{level.path}{tag:08X}"
+            if path in wanted:
+                found.setdefault(path, Place(path, event, level.little))
+        if vr == "SQ":
+            level.open(tag, bytes(data[offset : offset + 4]) == _LITTLE_ITEM)
+    return list(found.values())
 
 
-def _tag(word: str) -> int:
-    if len(word) != 8:
-        raise ValueError("eight hexadecimal digits name a tag")
-    return int.from_bytes(bytes.fromhex(word), "big")
+_PATH = re.compile(r"[0-9A-F]{8}(?:/[0-9]{1,9}/[0-9A-F]{8})*")
+_LITTLE_ITEM = b"\xfe\xff\x00\xe0"
 
 
-def _index(word: str) -> int:
-    if not (word.isascii() and word.isdecimal() and len(word) < 10):
-        raise ValueError("items are counted from 0")
-    return int(word)
+class _Level:
+    """A data set on the way: the root, or an item.
 
+    :param path: what the ways to its elements begin with, None where no URI leads.
+    """
 
-def _element(events: Sequence[Event], start: int, stop: int, depth: int, tag: int) -> int:
-    """Where among ``[start, stop)`` the first element `tag` of that depth is."""
-    for index in range(start, stop):
-        if events[index][0] == tag and events[index][4] == depth and tag != ITEM:
-            return index
-    raise NotFound(_NOWHERE)
+    __slots__ = ("items", "little", "path", "seen", "sequence", "within")
 
+    def __init__(self, path: str | None, little: bool) -> None:
+        self.path = path
+        self.little = little
+        self.seen: set[int] = set()  # sequences of it
+        self.sequence: str | None = None  # what the paths into the last of them begin with
+        self.within = little
+        self.items = 0
 
-def _inside(events: Sequence[Event], start: int, stop: int, depth: int, item: int) -> tuple[int, int]:
-    """The content of the item number `item` of the sequence whose events begin at `start`: first and last + 1."""
-    first, left = -1, item
-    for index in range(start, stop):
-        tag, vr, _, _, at = events[index]
-        if at < depth:
-            stop = index
-        elif tag == ITEM and at == depth and vr in AN_ITEM:
-            if left < 0:
-                stop = index
-            elif left == 0:
-                first = index + 1
-            left -= 1
-        if stop == index:
-            break
-    if first < 0:
-        raise NotFound(_NOWHERE)
-    return first, stop
+    def open(self, tag: int, little: bool) -> None:
+        """A sequence begins; the second one with a tag is in no model. One of VR UN is little endian anywhere (PS3.5 6.2.2)."""
+        hidden = self.path is None or tag in self.seen
+        self.sequence = None if hidden else f"{self.path}{tag:08X}/"
+        self.within = self.little or little
+        self.items = 0
+        self.seen.add(tag)
+
+    def item(self) -> _Level:
+        """The next item of the sequence that was opened last."""
+        path = None if self.sequence is None else f"{self.sequence}{self.items}/"
+        self.items += 1
+        return _Level(path, self.within)

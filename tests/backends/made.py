@@ -109,13 +109,18 @@ async def read(body: Body) -> bytes:
 
 async def parts(body: Body) -> list[tuple[str, bytes]]:
     """Content-Type and bytes of each part of a multipart body."""
+    return [(media, data) for media, _, data in await located(body)]
+
+
+async def located(body: Body) -> list[tuple[str, str | None, bytes]]:
+    """Content-Type, Content-Location and bytes of each part of a multipart body."""
     scanner = Scanner(boundary_of(parse_media_type(body.media_type)))
-    found: list[tuple[str, bytes]] = []
+    found: list[tuple[str, str | None, bytes]] = []
     for event in [*scanner.feed(await read(body)), *scanner.close()]:
         if isinstance(event, Part):
-            found.append((event.headers["content-type"], b""))
+            found.append((event.headers["content-type"], event.headers.get("content-location"), b""))
         elif isinstance(event, Data):
-            found[-1] = found[-1][0], found[-1][1] + event.data
+            found[-1] = (*found[-1][:2], found[-1][2] + event.data)
         assert not isinstance(event, PartEnd) or event.complete
     return found
 

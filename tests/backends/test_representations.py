@@ -97,10 +97,10 @@ async def test_a_single_instance_is_one_slice_with_length_validator_and_ranges(t
     data = dicom()
     (blob,) = resting(tmp_path, data)
     body = body_of([blob], SINGLE, single=True)
-    assert (body.media_type, body.length, body.etag, body.modified) == ("application/dicom", len(data), "v0", 1000.0)
-    assert body.select is not None
+    assert (body.media_type, body.length, body.weak, body.modified) == ("application/dicom", len(data), False, 1000.0)
+    assert body.select is not None and body.etag is not None
     part = body.select(10, 20)
-    assert (part.length, part.etag) == (10, "v0")
+    assert (part.length, part.etag, part.modified) == (10, body.etag, 1000.0)
     assert await read(part) == data[10:20]
     assert open_below(tmp_path) == 0
 
@@ -109,8 +109,8 @@ async def test_a_study_is_multipart_of_known_length_even_for_who_takes_single_pa
     files = [dicom(sop=f"1.1.1.{number}") for number in range(40)]
     body = body_of(resting(tmp_path, *files), ANY)
     assert body.media_type.startswith('multipart/related; type="application/dicom"; boundary=')
-    assert (body.instances, body.modified, body.etag, body.select) == (40, 1039.0, None, None)
-    assert body.length is not None
+    assert (body.instances, body.modified, body.weak, body.select) == (40, 1039.0, True, None)
+    assert body.length is not None and body.etag is not None
     assert await parts(body) == [("application/dicom", data) for data in files]
 
 
@@ -131,7 +131,7 @@ async def test_each_part_says_its_transfer_syntax(tmp_path: Path) -> None:
 async def test_native_syntaxes_become_explicit_little_endian_with_the_same_data_set(tmp_path: Path, make: Callable[[], bytes]) -> None:
     data = make()
     body = body_of(resting(tmp_path, data), BARE, single=True)
-    assert (body.media_type, body.length, body.select, body.etag) == ("application/dicom", None, None, "v0-explicit")
+    assert (body.media_type, body.length, body.select, body.modified) == ("application/dicom", None, None, 1000.0)
     made = pydicom.dcmread(io.BytesIO(await read(body)))
     assert made.file_meta.TransferSyntaxUID == EXPLICIT
     original = pydicom.dcmread(io.BytesIO(data))
@@ -254,6 +254,35 @@ async def test_an_opening_that_fails_after_its_reader_left_is_nobodys_error() ->
 
 
 async def test_a_piece_of_bytes_can_be_cut_too() -> None:
-    body = whole("text/plain", b"0123456789", a_blob(EXPLICIT))
-    assert body.length == 10 and body.select is not None
+    body = whole("text/plain", b"0123456789", "tag", 5.0)
+    assert (body.length, body.etag, body.modified) == (10, "tag", 5.0) and body.select is not None
     assert await read(body.select(2, 5)) == b"234"
+
+
+# -- validators
+
+
+async def tags(blobs: list[Blob], *accepts: Accept) -> list[str | None]:
+    """The tag of each form that is asked for."""
+    found = []
+    for accept in accepts:
+        body = body_of(blobs, accept, single=len(blobs) == 1)
+        assert body.weak == body.media_type.startswith("multipart/")
+        found.append(body.etag)
+        await body.aclose()
+    return found
+
+
+async def test_each_form_of_an_instance_has_a_tag_of_its_own(tmp_path: Path) -> None:
+    blobs = resting(tmp_path, dicom(syntax=ImplicitVRLittleEndian))
+    asked = (SINGLE, BARE, AS_STORED, DICOM)
+    found = await tags(blobs, *asked)
+    assert None not in found and len(set(found)) == 4
+    assert await tags(blobs, *asked) == found
+
+
+async def test_a_tag_changes_with_every_instance_and_their_order(tmp_path: Path) -> None:
+    one, two, three = resting(tmp_path, dicom(sop="1.1.1.1"), dicom(sop="1.1.1.2"), dicom(sop="1.1.1.3"))
+    states = [[one], [replace(one, version="v9")], [replace(one, modified=9.0)], [one, two], [two, one], [one, two, three], [one, three]]
+    found = [(await tags(blobs, AS_STORED))[0] for blobs in states]
+    assert len(set(found)) == len(states)

@@ -1,33 +1,26 @@
-"""Metadata, frames and bulk data as bodies."""
+"""Frames as bodies."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, JPEGBaseline8Bit, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, JPEGBaseline8Bit
 
-from gateway.backends import views
 from gateway.backends.base import Body, FileSlice
+from gateway.backends.parts import SMALL
 from gateway.backends.representations import OCTETS, close_pieces
-from gateway.backends.views import CODEC_TYPES, bulk_body, frame_offers, frames_body
+from gateway.backends.views import CODEC_TYPES, frame_offers, frames_body
 from gateway.dicom.elements import Limits
-from gateway.dicom.metadata import instance_metadata
-from gateway.dicom.native import inflated
-from gateway.dicom.part10 import DEFLATED
 from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN, Accept, parse_accept
 from gateway.errors import NotAcceptable, NotFound
 from tests import samples
 from tests.backends.made import FRAME, FRAMES, dicom, parts, read
-from tests.backends.resting import open_below, resting, tabled, walked
+from tests.backends.resting import open_below, resting, tabled
 
-ANY = parse_accept(["*/*"])
-LARGE = views.SMALL + 4
+LARGE = SMALL + 4
 """Bytes of a frame that is not read into memory."""
 
 
@@ -87,7 +80,7 @@ async def test_single_bits_begin_at_the_first_bit_of_each_frame(tmp_path: Path) 
 
 async def test_one_frame_may_be_a_body_of_its_own(tmp_path: Path) -> None:
     body = frames_of(tmp_path, samples.mr(), [2], FRAME)
-    assert (body.media_type, body.length, body.etag) == (OCTETS, 128, "v0")
+    assert (body.media_type, body.length, body.weak, body.modified) == (OCTETS, 128, False, 1000.0)
     assert body.select is not None
     assert await read(body.select(1, 4)) == samples.counted(384)[129:132]
 
@@ -141,93 +134,29 @@ def test_several_frames_do_not_fit_a_single_part(tmp_path: Path) -> None:
         frames_of(tmp_path, samples.mr(), [1, 2], FRAME)
 
 
-# -- bulk data
+async def test_a_codestream_in_fragments_has_ranges_of_its_own(tmp_path: Path) -> None:
+    (frame,) = samples.codestreams(1)
+    accept = parse_accept(["image/jpeg"])
+    body = frames_of(tmp_path, samples.encapsulated(1, 3), [1], accept)
+    assert body.media_type == f"image/jpeg; transfer-syntax={JPEGBaseline8Bit}"
+    assert (await read(body)).rstrip(b"\0") == frame
+    body = frames_of(tmp_path, samples.encapsulated(1, 3), [1], accept)
+    assert body.select is not None
+    assert await read(body.select(5, 25)) == frame[5:25]
 
 
-def bulk_of(folder: Path, data: bytes, path: str, accept: Accept = FRAME, limits: Limits = Limits()) -> Body:
-    (blob,) = resting(folder, data)
-    walk = walked(data)
-    model = inflated(data) if walk.syntax in DEFLATED else data
-    table = tabled(data) if walk.pixels is not None else None
-    return bulk_body(blob, table, model, walk, path, accept, asyncio.to_thread, limits)
-
-
-@pytest.mark.parametrize("make", [samples.ct, samples.implicit, samples.deflated], ids=lambda make: make.__name__)
-async def test_native_pixel_data_is_one_value(make: Callable[[], bytes], tmp_path: Path) -> None:
-    body = bulk_of(tmp_path, make(), "7FE00010")
-    assert (body.media_type, body.length) == (OCTETS, 32)
-    assert await read(body) == samples.counted(32)
-    assert await parts(bulk_of(tmp_path, make(), "7FE00010", FRAMES)) == [(OCTETS, samples.counted(32))]
-
-
-async def test_words_are_turned_into_little_endian(tmp_path: Path) -> None:
-    assert await read(bulk_of(tmp_path, samples.big_endian(1), "7FE00010")) == samples.counted(32)
-
-
-async def test_a_value_inside_an_item(tmp_path: Path) -> None:
-    lut = Dataset()
-    lut.LUTDescriptor, lut.LUTExplanation, lut.LUTData = [4, 0, 16], "x", samples.counted(8)
-    lut["LUTData"].VR = "OW"
-    data = dicom(ModalityLUTSequence=[Dataset(), lut])
-    assert await read(bulk_of(tmp_path, data, "00283000/1/00283006")) == samples.counted(8)
-    for path in ("00283000/0/00283006", "00283000/2/00283006", "00283006", "7FE00010/0", "", "../7FE00010", "7fe00010x"):
-        with pytest.raises(NotFound):
-            bulk_of(tmp_path, data, path)
-
-
-async def test_compressed_pixel_data_is_its_frames(tmp_path: Path) -> None:
-    found = await parts(bulk_of(tmp_path, samples.encapsulated(2), "7FE00010", ANY))
-    assert [media for media, _ in found] == [f"image/jpeg; transfer-syntax={JPEGBaseline8Bit}"] * 2
-    assert [content.rstrip(b"\0") for _, content in found] == samples.codestreams(2)
-
-
-def iconed(syntax: str) -> bytes:
-    icon = Dataset()
-    icon.Rows = icon.Columns = 8
-    icon.BitsAllocated, icon.SamplesPerPixel = 8, 1
-    icon.PixelData = encapsulate(samples.codestreams(1), 2, has_bot=False)
-    icon["PixelData"].VR, icon["PixelData"].is_undefined_length = "OB", True
-    ds = samples.pictured(samples.identified(), encapsulate(samples.codestreams(1)), bits=8)
-    ds["PixelData"].is_undefined_length = True
-    ds.IconImageSequence = [icon]
-    return samples.written(ds, syntax)
-
-
-async def test_a_compressed_icon_is_one_picture(tmp_path: Path) -> None:
-    body = bulk_of(tmp_path, iconed(JPEG2000), "00880200/0/7FE00010", ANY)
-    ((media, content),) = await parts(body)
-    assert media == f"image/jp2; transfer-syntax={JPEG2000}"
-    assert content.rstrip(b"\0") == samples.codestreams(1)[0]
-    with pytest.raises(NotAcceptable, match=RLELossless):
-        bulk_of(tmp_path, iconed(RLELossless), "00880200/0/7FE00010", parse_accept(["image/jpeg"]))
-
-
-async def test_an_icon_of_absurd_size_is_not_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "ICON", 20)
-    with pytest.raises(NotFound, match="larger than an icon"):
-        bulk_of(tmp_path, iconed(JPEG2000), "00880200/0/7FE00010", ANY)
-
-
-def test_bulk_data_is_no_picture(tmp_path: Path) -> None:
-    with pytest.raises(NotAcceptable):
-        bulk_of(tmp_path, samples.ct(), "7FE00010", parse_accept(["image/jpeg"]))
-
-
-async def test_every_uri_of_the_model_leads_to_bytes(tmp_path: Path) -> None:
-    """What metadata promises, bulk data keeps."""
-    for name, make in samples.ALL.items():
-        data = make()
-        walk = walked(data)
-        model = inflated(data) if walk.syntax in DEFLATED else data
-        text = instance_metadata(model, walk.events, syntax=walk.syntax, bulk_prefix="@")
-        for path in uris(json.loads(text)):
-            assert await read(bulk_of(tmp_path, data, path.removeprefix("@/bulkdata/"), ANY)), (name, path)
-
-
-def uris(model: dict[str, dict[str, object]]) -> list[str]:
-    found = [attribute["BulkDataURI"] for attribute in model.values() if "BulkDataURI" in attribute]
-    for attribute in model.values():
-        values = attribute.get("Value")
-        if attribute["vr"] == "SQ" and isinstance(values, list):
-            found += [uri for item in values for uri in uris(item)]
-    return [str(uri) for uri in found]
+async def test_each_form_of_frames_has_a_tag_of_its_own(tmp_path: Path) -> None:
+    data = samples.mr()
+    asked = [([1], FRAME), ([1], FRAMES), ([2], FRAME), ([1, 2], FRAMES), ([2, 1], FRAMES), ([1, 1], FRAMES)]
+    (blob,) = resting(tmp_path, data)
+    tags = []
+    for one in (blob, replace(blob, version="v1")):
+        for numbers, accept in asked:
+            body = frames_body(one, tabled(data), numbers, accept, asyncio.to_thread, Limits())
+            assert body.weak == (accept is FRAMES)
+            tags.append(body.etag)
+            await body.aclose()
+    assert None not in tags and len(set(tags)) == len(tags) == 12
+    body = frames_of(tmp_path, data, [1])
+    assert body.etag == tags[1]
+    await body.aclose()

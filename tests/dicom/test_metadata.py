@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from typing import Any
 
 import orjson
 import pytest
 
-from gateway.dicom.metadata import in_model, instance_metadata, instance_model, locate
-from gateway.errors import NotFound
+from gateway.dicom.metadata import MODEL, Place, bulk_paths, in_model, instance_metadata, instance_model, places
+from tests import samples
 from tests.dicom.archive import inflate, readable, walk_of
-from tests.dicom.handmade import el, file, item, open_item, open_sq, sq, walked
+from tests.dicom.handmade import big, el, file, item, open_item, open_sq, plain, sq, walked
 
 WAVE = el(0x54001010, "OW", b"abcdefgh")
 NESTED = file(
@@ -57,6 +58,28 @@ def test_values_that_are_not_asked_for_may_be_holes() -> None:
         assert found == instance_metadata(data, walk.events, syntax=walk.syntax, bulk_prefix="@"), path.name
 
 
+def document(data: bytes) -> bytes:
+    walk = walked(data)
+    return instance_metadata(inflate(data, walk), walk.events, syntax=walk.syntax, bulk_prefix="@")
+
+
+DOCUMENTS = "1340e1c1"
+"""A digest of what is written of all samples. When it changes on purpose, `MODEL` is raised in the same breath."""
+
+
+def test_the_same_instance_gives_the_same_bytes_as_long_as_the_model_has_one_number() -> None:
+    made = sha256(b"".join(document(make()) for make in samples.ALL.values())).hexdigest()[:8]
+    assert (MODEL, made) == ("1", DOCUMENTS)
+
+
+# -- the way back from a URI
+
+
+def found(data: bytes, paths: Iterable[str]) -> list[Place]:
+    walk = walked(data)
+    return places(data, walk.events, paths, syntax=walk.syntax)
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -70,40 +93,72 @@ def test_values_that_are_not_asked_for_may_be_holes() -> None:
     ],
 )
 def test_elements_are_found_by_their_path(path: str, value: bytes) -> None:
-    _, _, offset, length, _ = locate(walked(NESTED).events, path)
-    assert NESTED[offset : offset + length] == value
+    ((at, (_, _, offset, length, _), little),) = found(NESTED, [path])
+    assert (at, NESTED[offset : offset + length], little) == (path.upper(), value, True)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "",
-        "/",
-        "7FE00011",
-        "7FE0001",
-        "7FE000100",
-        "PixelData",
-        "+7FE0001",
-        "７FE00010",
-        "00081115/0/00420011",
-        "00081115/2/00420011",
-        "00081115/1",
-        "00081115/1/",
-        "00081115/-1/00420011",
-        "00081115/1/54001010",
-        "00081115/٠/00420011",
-        "00081115/99999999999999999999/00420011",
-        "00420011",
-        "7FE00010/0/00420011",
-        "54000100/0/54001010/0/54001010",
-        "FFFEE000",
-        "00081115/0/FFFEE000",
-        "../../etc/passwd",
-    ],
-)
+NOWHERE = [
+    "",
+    "/",
+    "7FE00011",
+    "7FE0001",
+    "7FE000100",
+    "PixelData",
+    "+7FE0001",
+    "７FE00010",
+    "00081115/0/00420011",
+    "00081115/2/00420011",
+    "00081115/1",
+    "00081115/1/",
+    "00081115/-1/00420011",
+    "00081115/1/54001010",
+    "00081115/٠/00420011",
+    "00081115/01/00420011",
+    "00081115/99999999999999999999/00420011",
+    "00420011",
+    "7FE00010/0/00420011",
+    "54000100/0/54001010/0/54001010",
+    "FFFEE000",
+    "00081115/0/FFFEE000",
+    "../../etc/passwd",
+]
+
+
+@pytest.mark.parametrize("path", NOWHERE)
 def test_other_paths_lead_nowhere(path: str) -> None:
-    with pytest.raises(NotFound):
-        locate(walked(NESTED).events, path)
+    assert found(NESTED, [path]) == []
+
+
+def test_many_are_found_at_once_in_the_order_of_the_data_set() -> None:
+    paths = ["7FE00010", *NOWHERE, "54000100/1/54001010", "00081115/1/00420011", "54000100/0/00081115/0/54001010"]
+    assert [place.path for place in found(NESTED, paths)] == [
+        "00081115/1/00420011",
+        "54000100/0/00081115/0/54001010",
+        "54000100/1/54001010",
+        "7FE00010",
+    ]
+
+
+def test_of_two_elements_with_one_tag_the_first_is_meant() -> None:
+    once = el(0x00420011, "OB", b"first!")
+    data = file(sq(0x54000100, item(once)), sq(0x54000100, item(el(0x00420011, "OB", b"second")), item(once)), el(0x7FE00010, "OW", b"1."))
+    assert bulk_paths(document(data)) == ["54000100/0/00420011", "7FE00010"]
+    (first, last) = found(data, ["54000100/0/00420011", "54000100/1/00420011", "7FE00010"])
+    assert (first.path, data[first.event[2] :][:6], last.path) == ("54000100/0/00420011", b"first!", "7FE00010")
+
+
+def test_the_byte_order_is_that_of_the_items() -> None:
+    """A sequence of VR UN is little endian in any data set (PS3.5 6.2.2)."""
+    unknown = el(0x00091010, "UN", item(plain(0x54001010, b"abcd")), little=False, length=0xFFFFFFFF)
+    ordinary = sq(0x54000100, item(el(0x54001010, "OW", b"badc", little=False), little=False), little=False)
+    data = big(unknown, plain(0xFFFEE0DD, b""), ordinary, el(0x7FE00010, "OW", b"pixels", little=False))
+    expected = {"00091010/0/54001010": True, "54000100/0/54001010": False, "7FE00010": False}
+    assert {place.path: place.little for place in found(data, bulk_paths(document(data)))} == expected
+
+
+def test_text_that_looks_like_a_uri_is_none() -> None:
+    text = b'{"BulkDataURI":"@/bulkdata/00104000"} \\"BulkDataURI\\":\\"@/bulkdata/00104000'
+    assert bulk_paths(document(file(el(0x00104000, "LT", text + b" " * (len(text) % 2)), el(0x7FE00010, "OW", b"pixels")))) == ["7FE00010"]
 
 
 def uris(attributes: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -120,9 +175,11 @@ def test_every_uri_of_every_file_is_found_again() -> None:
         data = path.read_bytes()
         walk = walk_of(data)
         assert walk is not None
-        text = instance_metadata(inflate(data, walk), walk.events, syntax=walk.syntax, bulk_prefix="@")
-        for key, uri in uris(orjson.loads(text)):
-            assert uri.startswith("@/bulkdata/")
-            assert f"{locate(walk.events, uri.removeprefix('@/bulkdata/'))[0]:08X}" == key
-            count += 1
+        data = inflate(data, walk)
+        text = instance_metadata(data, walk.events, syntax=walk.syntax, bulk_prefix="@")
+        named = {uri.removeprefix("@/bulkdata/"): key for key, uri in uris(orjson.loads(text))}
+        assert bulk_paths(text) == list(named), path.name
+        led = {place.path: f"{place.event[0]:08X}" for place in places(data, walk.events, named, syntax=walk.syntax)}
+        assert led == named, path.name
+        count += len(named)
     assert count > 300

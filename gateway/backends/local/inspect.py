@@ -6,6 +6,7 @@ Everything here blocks, and is called from worker threads.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from mmap import mmap
 
 from gateway.backends.local.files import Files
@@ -14,13 +15,17 @@ from gateway.dicom.attributes import INDEX_TAGS, IndexAttributes, index_attribut
 from gateway.dicom.elements import Limits, Walk
 from gateway.dicom.frames import TABLE_TAGS, frame_table
 from gateway.dicom.metadata import in_model
-from gateway.dicom.model import Data
+from gateway.dicom.model import AN_ITEM, Data
 from gateway.dicom.native import inflated
 from gateway.dicom.part10 import DEFLATED
+from gateway.dicom.structure import UNDEFINED, Event
 from gateway.errors import InstanceError
 
 WINDOW = 64 << 10
 """Bytes of a file that are read at once where headers are walked; values behind a header of usual size are passed over."""
+
+BETWEEN = 4 << 10
+"""Bytes that are read at once between fragments: each is passed over, and a slide has a hundred thousand of them."""
 
 
 def describe(walk: Walk, descriptor: int) -> tuple[IndexAttributes, Pixels | None]:
@@ -81,19 +86,46 @@ def modelled(descriptor: int, limits: Limits, first: int = WINDOW) -> tuple[Data
         walk.feed(head[walk.position :])
         walk.finish()
         return inflated(head, limits), walk
-    data: bytes | mmap = head
     while walk.position < size:
         if walk.skip and walk.events and not in_model(walk.events[-1]):
             walk.jump(min(walk.skip, size - walk.position))
-            continue
-        at = walk.position
-        piece = os.pread(descriptor, WINDOW, at)
-        walk.feed(piece)
-        if isinstance(data, bytes):
-            data = mmap(-1, size)
-            data[: len(head)] = head
-        data[at : at + len(piece)] = piece
+        else:
+            walk.feed(os.pread(descriptor, BETWEEN if _in_fragments(walk) else WINDOW, walk.position))
     walk.finish()
     if walk.syntax in DEFLATED:  # file meta information of more than `first`
         return inflated(os.pread(descriptor, size, 0), limits), walk
-    return data, walk
+    return _shown(descriptor, size, head, walk.events), walk
+
+
+def _in_fragments(walk: Walk) -> bool:
+    """Whether the last header was that of a value in fragments."""
+    return bool(walk.events) and walk.events[-1][3] == UNDEFINED and walk.events[-1][1] not in ("SQ", *AN_ITEM)
+
+
+def _shown(descriptor: int, size: int, head: bytes, events: Sequence[Event]) -> Data:
+    """The bytes of a file that its model shows, in their places."""
+    runs = [run for run in _runs(events, len(head)) if run[0] < run[1]]
+    if not runs:
+        return head
+    data = mmap(-1, size)
+    data[: len(head)] = head
+    for start, stop in runs:
+        for at in range(start, stop, WINDOW):
+            piece = os.pread(descriptor, min(WINDOW, stop - at), at)
+            data[at : at + len(piece)] = piece
+    return data
+
+
+def _runs(events: Sequence[Event], start: int) -> Iterator[tuple[int, int]]:
+    """From where to where the file has to be read from `start` on; small gaps are read too."""
+    stop = start
+    for event in events:
+        _, vr, first, length, _ = event
+        behind = first + (4 if vr == "SQ" else length if in_model(event) else 0)
+        if behind <= stop:
+            continue
+        if first > stop + WINDOW:
+            yield start, stop
+            start = first
+        stop = behind
+    yield start, stop

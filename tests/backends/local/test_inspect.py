@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
 
 from gateway.backends.local.files import Files
 from gateway.backends.local.inspect import WINDOW, describe, modelled, reread, walked
@@ -191,3 +193,21 @@ def test_a_header_of_usual_size_is_one_read(tmp_path: Path, reads: list[int]) ->
 def test_a_damaged_file_has_no_model(tmp_path: Path) -> None:
     with opened(tmp_path, samples.report()[:-20]) as descriptor, pytest.raises(InstanceError):
         modelled(descriptor, Limits())
+
+
+def test_fragments_are_neither_read_nor_held(tmp_path: Path, reads: list[int]) -> None:
+    """A slide has a hundred thousand of them: once its model took as much memory as the file."""
+    ds = samples.pictured(samples.identified(), b"", bits=8, frames=200)
+    ds.PixelData = encapsulate([samples.counted(20_000)] * 200)
+    ds["PixelData"].is_undefined_length = True
+    ds.DataSetTrailingPadding = bytes(8)
+    ds.add_new(0x7FE30010, "LO", "AFTER")
+    data = samples.written(ds, JPEGBaseline8Bit)
+    with opened(tmp_path, data) as descriptor:
+        found, walk = modelled(descriptor, Limits())
+    assert sum(reads) < len(data) // 3
+    assert isinstance(found, mmap)
+    plain = whole_walk(data).pixels
+    assert plain is not None and bytes(found[plain.offset + WINDOW : plain.end - 8]).strip(b"\0") == b""
+    text = instance_metadata(found, walk.events, syntax=walk.syntax, bulk_prefix="@")
+    assert b'"AFTER"' in text and b'"@/bulkdata/7FE00010"' in text

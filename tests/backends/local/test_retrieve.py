@@ -7,12 +7,14 @@ import json
 import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from gateway.backends.base import FileSlice, Retrieve, View
 from gateway.backends.local import retrieve as reading
@@ -26,8 +28,10 @@ from gateway.dicomweb.resources import Resource
 from gateway.errors import Gone, NotAcceptable
 from tests import samples
 from tests.backends.local.conftest import OpenStore
-from tests.backends.made import AS_STORED, FIRST, FRAME, FRAMES, JSON, SINGLE, content, dicom, parts, read, store, study, wants
+from tests.backends.made import AS_STORED, FIRST, FRAME, FRAMES, JSON, SINGLE, content, dicom, located, parts, read, store, study, wants
 from tests.backends.resting import open_below
+
+ANY = parse_accept(["*/*"])
 
 
 async def metadata(backend: LocalStore, *uids: str) -> list[dict[str, Any]]:
@@ -58,7 +62,7 @@ async def test_whole_instances_go_out_as_slices_of_their_files(open_store: OpenS
     (piece,) = [piece async for piece in body.pieces]
     assert isinstance(piece, FileSlice) and (piece.offset, piece.length) == (0, len(data))
     close_pieces([piece])
-    assert (body.length, body.etag) == (len(data), "1") and body.modified is not None
+    assert body.length == len(data) and body.etag is not None and body.modified is not None
 
 
 async def test_one_frame_is_one_read_of_its_bytes(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,6 +309,110 @@ async def test_a_reader_that_leaves_while_a_file_is_opened_leaves_nothing_open(
         await asking
     go.set()
     await asyncio.get_running_loop().run_in_executor(backend._reads, str)
+    async with asyncio.timeout(10):
+        while open_below(root / "blobs"):
+            await asyncio.sleep(0.01)
+
+
+# -- all bulk data
+
+
+async def everything(backend: LocalStore, view: View = View.BULKDATA) -> list[tuple[str, str | None, bytes]]:
+    return await located(await backend.retrieve(wants(view, ANY, "1.1")))
+
+
+def compressed(number: int) -> bytes:
+    ds = samples.pictured(samples.identified(study="1.1", series="1.1.1", sop=f"1.1.1.{number}"), b"", bits=8, frames=2)
+    ds.PixelData = encapsulate(samples.codestreams(2, 30 + number), 2)
+    ds["PixelData"].is_undefined_length = True
+    return samples.written(ds, JPEGBaseline8Bit)
+
+
+async def test_instances_whose_metadata_is_kept_and_names_no_bulk_data_are_not_opened(open_store: OpenStore) -> None:
+    backend = open_store()
+    report = samples.identified(study="1.1", series="1.1.2", sop="1.1.2.1")
+    await store(backend, samples.written(report), dicom())
+    found = await everything(backend)
+    assert await kept(backend) == [1, 2]
+    blob_of(backend, 1).unlink()
+    assert await everything(backend) == found and len(found) == 1
+
+
+@pytest.mark.parametrize("make", [lambda number: dicom(sop=f"1.1.1.{number}"), compressed], ids=["native", "compressed"])
+async def test_bulk_data_that_is_deleted_while_it_is_sent_arrives_whole(
+    open_store: OpenStore, root: Path, make: Callable[[int], bytes]
+) -> None:
+    backend = open_store(durable=False)
+    await store(backend, *map(make, range(60)))
+    expected = await everything(backend)
+    backend._retriever._table.cache_clear()
+    body = await backend.retrieve(wants(View.BULKDATA, ANY, "1.1"))
+    first = await anext(body.pieces)
+    await backend.delete(Resource("1.1"))
+    assert isinstance(first, bytes)
+    rest = await read(body)
+    assert all(content in first + rest for _, _, content in expected)
+    assert (first + rest).count(b"Content-Location") == len(expected)
+    assert open_below(root / "blobs") == 0
+
+
+async def test_bulk_data_of_a_blob_that_goes_between_index_and_file_is_looked_for_again(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = open_store(on_duplicate=OnDuplicate.REPLACE)
+    await store(backend, version(1))
+    await everything(backend)
+    loop = asyncio.get_running_loop()
+    looked: list[int] = []
+
+    def stale(db: sqlite3.Connection, resource: Resource) -> list[Row]:
+        """The first look is overtaken by another version."""
+        rows = instances(db, resource)
+        if not looked:
+            asyncio.run_coroutine_threadsafe(store(backend, version(2)), loop).result(30)
+            blob_of(backend, rows[0].generation).unlink()
+        looked.append(rows[0].generation)
+        return rows
+
+    monkeypatch.setattr("gateway.backends.local.retrieve.instances", stale)
+    ((_, _, content),) = await everything(backend)
+    assert content == bytes([2]) * (8 * 3**2)
+    assert looked == [1, 2]
+
+
+async def test_large_values_go_out_as_slices_of_their_files(open_store: OpenStore) -> None:
+    backend = open_store()
+    await store(backend, dicom(Rows=512, Columns=512, PixelData=bytes(1 << 19)))
+    for uids in (FIRST, FIRST[:1]):
+        body = await backend.retrieve(wants(View.PIXELDATA, ANY, *uids))
+        assert (body.length is not None) == (uids is FIRST)
+        slices = [piece async for piece in body.pieces if isinstance(piece, FileSlice)]
+        assert [piece.length for piece in slices] == [1 << 19]
+        close_pieces(slices)
+
+
+@pytest.mark.parametrize("view", [View.BULKDATA, View.PIXELDATA])
+async def test_a_reader_that_leaves_while_bulk_data_is_looked_for_leaves_nothing_open(
+    open_store: OpenStore, root: Path, monkeypatch: pytest.MonkeyPatch, view: View
+) -> None:
+    backend = open_store()
+    await store(backend, dicom(Rows=512, Columns=512, PixelData=bytes(1 << 19)))
+    reached, go = threading.Event(), threading.Event()
+    path = Files.path
+
+    def slow(self: Files, generation: int) -> str:
+        if threading.current_thread().name.startswith("store-read"):
+            reached.set()
+            go.wait(30)
+        return path(self, generation)
+
+    monkeypatch.setattr(Files, "path", slow)
+    asking = asyncio.ensure_future(backend.retrieve(wants(view, ANY, *FIRST)))
+    await asyncio.to_thread(reached.wait, 30)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    go.set()
     async with asyncio.timeout(10):
         while open_below(root / "blobs"):
             await asyncio.sleep(0.01)
