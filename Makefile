@@ -13,14 +13,17 @@ install: ## Create .venv with the gateway, at the versions of requirements.lock
 run: install ## Serve ./data at http://127.0.0.1:8080 until Ctrl-C; ARGS="--port 9000" adds flags
 	@$(BIN)/dicomweb-gateway serve --config config/local.toml $(ARGS)
 
-.PHONY: dev
+.PHONY: dev peers
 dev:
 	@.ci/bootstrap dev
 
-test: lint ## Lint, types, import contracts and all tests but the slow ones; ARGS="-k stow" picks some
+peers:
+	@.ci/peers
+
+test: peers lint ## Lint, types, import contracts and all tests but the slow ones; ARGS="-k stow" picks some
 	$(BIN)/pytest -n $(JOBS) $(ARGS)
 
-test-slow: dev ## The tests that take minutes: crashes, power cuts, long streams
+test-slow: peers dev ## The tests that take minutes: crashes, power cuts, long streams
 	$(BIN)/pytest -m slow $(ARGS)
 
 lint: dev ## Style, types and the import contracts of pyproject.toml

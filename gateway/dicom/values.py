@@ -91,7 +91,8 @@ def names(raw: bytes, charset: CharacterSet, little: bool) -> list[Any]:
         return []
     if "\\" not in value and "=" not in value:
         return [{"Alphabetic": value}]
-    return [_name(one) for one in value.split("\\")]
+    found = [_name(one) for one in value.split("\\")]
+    return found if found != [None] else []
 
 
 def _name(value: str) -> dict[str, str] | None:

@@ -23,6 +23,9 @@ BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW", "US or O
 _DEPENDENT = {0x7FE00010: "OW"}
 """PS3.5 A.1: Implicit VR pixel data is OW whatever the bits are."""
 
+_CURVE_DATA = 0x50003000
+"""PS3.5-2004 A.1, the last edition that had curves: OB whatever its points are."""
+
 KNOWN: dict[int, str] = {tag: entry[0] for tag, entry in DicomDictionary.items() if entry[0] != "NONE"} | _DEPENDENT
 
 PLAIN: dict[int, str] = {tag: vr for tag, vr in KNOWN.items() if tag and vr != "SQ" and vr not in BULK}
@@ -36,6 +39,7 @@ def _repeaters() -> dict[int, dict[int, str]]:
     for pattern, entry in RepeatersDictionary.items():
         mask = int("".join("0" if digit == "x" else "F" for digit in pattern), 16)
         found.setdefault(mask, {})[int(pattern.replace("x", "0"), 16)] = entry[0]
+    found[0xFF00FFFF][_CURVE_DATA] = "OB"
     return found
 
 

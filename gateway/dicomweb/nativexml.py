@@ -1,6 +1,12 @@
 """The Native DICOM Model in XML (PS3.19 A.1) of a data set in the DICOM JSON Model (PS3.18 Annex F).
 
-The two models say the same in other words, so one is written from the other and the data set is read only once.
+The two models say the same in other words, so one is written from the other and the data set is read only once. What differs:
+
+1. A private element names its creator and leaves its block out: (0009,1002) is ``00090002`` (table A.1.5-2). Where the data
+   set does not say who the creator is, the tag stays whole. The creators (0009,0010) stay too: they are elements like others.
+2. An empty value among others is an empty element (table A.1.5-2; null in JSON).
+3. Names are divided into their components.
+4. A carriage return is written as a reference: a parser would read it as a line feed (XML 1.0 2.11).
 """
 
 from __future__ import annotations
@@ -15,7 +21,9 @@ NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 Keyword = Callable[[int], str | None]
 """From a tag to its keyword (PS3.6), None for private and unknown ones; `gateway.dicom.dictionary.keyword` is one."""
 
+_BLOCK = 0xFF00
 _NAME_PARTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
+_REFERENCES = {"\r": "&#13;"}
 # XML 1.0 has no way to write these, not even as references.
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -37,10 +45,12 @@ def _dataset(dataset: Mapping[str, Any], keyword: Keyword) -> Iterator[str]:
     for key, element in dataset.items():
         tag = int(key, 16)
         name = keyword(tag)
-        yield f'<DicomAttribute tag="{tag:08X}" vr={_quoted(element["vr"])}'
+        creator = _creator(dataset, tag)
+        shown = tag if creator is None else tag & ~_BLOCK
+        yield f'<DicomAttribute tag="{shown:08X}" vr={_quoted(element["vr"])}'
         if name is not None:
             yield f' keyword="{name}"'
-        if (creator := _creator(dataset, tag)) is not None:
+        if creator is not None:
             yield f" privateCreator={_quoted(creator)}"
         yield ">"
         yield from _content(element, keyword)
@@ -63,13 +73,11 @@ def _content(element: Mapping[str, Any], keyword: Keyword) -> Iterator[str]:
         yield f"<InlineBinary>{escape(element['InlineBinary'])}</InlineBinary>"
     write = _WRITERS.get(element["vr"], _value)
     for number, value in enumerate(element.get("Value", ()), 1):
-        # An empty value among others has no element; the numbers of its neighbours show where it was.
-        if value is not None:
-            yield from write(number, value, keyword)
+        yield from write(number, value, keyword)
 
 
 def _value(number: int, value: Any, keyword: Keyword) -> Iterator[str]:
-    yield f'<Value number="{number}">{escape(_clean(str(value)))}</Value>'
+    yield f'<Value number="{number}">{"" if value is None else _text(str(value))}</Value>'
 
 
 def _item(number: int, value: Mapping[str, Any], keyword: Keyword) -> Iterator[str]:
@@ -78,16 +86,20 @@ def _item(number: int, value: Mapping[str, Any], keyword: Keyword) -> Iterator[s
     yield "</Item>"
 
 
-def _name(number: int, value: Mapping[str, str], keyword: Keyword) -> Iterator[str]:
+def _name(number: int, value: Mapping[str, str] | None, keyword: Keyword) -> Iterator[str]:
     yield f'<PersonName number="{number}">'
     for group in ("Alphabetic", "Ideographic", "Phonetic"):
-        if value.get(group):
+        if value and value.get(group):
             parts = zip(_NAME_PARTS, value[group].split("^"), strict=False)
-            yield f"<{group}>" + "".join(f"<{part}>{escape(_clean(text))}</{part}>" for part, text in parts if text) + f"</{group}>"
+            yield f"<{group}>" + "".join(f"<{part}>{_text(text)}</{part}>" for part, text in parts if text) + f"</{group}>"
     yield "</PersonName>"
 
 
 _WRITERS: dict[str, Callable[[int, Any, Keyword], Iterator[str]]] = {"SQ": _item, "PN": _name}
+
+
+def _text(text: str) -> str:
+    return escape(_clean(text), _REFERENCES)
 
 
 def _clean(text: str) -> str:

@@ -40,6 +40,12 @@ def readable() -> list[Path]:
     return [path for path in _files() if walk_of(path.read_bytes()) is not None]
 
 
+def refused() -> list[Path]:
+    """All files that it does not."""
+    whole = set(readable())
+    return [path for path in _files() if path not in whole]
+
+
 def walk_of(data: bytes) -> Walk | None:
     walk = Walk(record=True)
     try:

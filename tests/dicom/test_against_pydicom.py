@@ -49,7 +49,7 @@ def fragments_are_bytes(ours: Attribute, theirs: Attribute) -> bool:
 
 def open_vr(ours: Attribute, theirs: Attribute) -> bool:
     """pydicom leaves VRs of retired elements open."""
-    return " or " in theirs["vr"] and ours["vr"] in {"OW", "US", "SS"}
+    return " or " in theirs["vr"] and ours["vr"] in {"OB", "OW", "US", "SS"}
 
 
 def many_numbers(ours: Attribute, theirs: Attribute) -> bool:

@@ -123,7 +123,8 @@ def test_one_odd_number_does_not_cost_the_others() -> None:
         ("Hong==홍 ", [{"Alphabetic": "Hong", "Phonetic": "홍"}]),
         ("A^B\\\\=C", [{"Alphabetic": "A^B"}, None, {"Ideographic": "C"}]),
         ("a=b=c=d", [{"Alphabetic": "a", "Ideographic": "b", "Phonetic": "c=d"}]),
-        ("==", [None]),
+        ("==", []),
+        ("==\\", [None, None]),
     ],
 )
 def test_names(raw: str, value: list[Any]) -> None:

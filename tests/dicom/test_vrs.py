@@ -21,6 +21,7 @@ def test_the_two_kinds_of_header_are_those_of_pydicom() -> None:
         (0x00280106, "US or SS"),
         (0x00081140, "SQ"),
         (0x60023000, "OB or OW"),
+        (0x50023000, "OB"),
         (0x50FE0005, "US"),
         (0x00203112, "CS"),
         (0x00090000, "UL"),

@@ -20,9 +20,14 @@ def inside(dataset: dict[str, Any]) -> str:
     return rest.removesuffix("</NativeDicomModel>")
 
 
-def test_values_are_numbered_and_empty_ones_leave_a_gap() -> None:
+def test_values_are_numbered_and_empty_ones_are_empty_elements() -> None:
     assert inside({"00100020": {"vr": "LO", "Value": ["a", None, "b"]}}) == (
-        '<DicomAttribute tag="00100020" vr="LO" keyword="PatientID"><Value number="1">a</Value><Value number="3">b</Value></DicomAttribute>'
+        '<DicomAttribute tag="00100020" vr="LO" keyword="PatientID"><Value number="1">a</Value><Value number="2"></Value>'
+        '<Value number="3">b</Value></DicomAttribute>'
+    )
+    assert inside({"00100010": {"vr": "PN", "Value": [None, {"Alphabetic": "A"}]}}).endswith(
+        '<PersonName number="1"></PersonName>'
+        '<PersonName number="2"><Alphabetic><FamilyName>A</FamilyName></Alphabetic></PersonName></DicomAttribute>'
     )
 
 
@@ -55,12 +60,12 @@ def test_bulk_data_and_inline_binary() -> None:
     assert "<InlineBinary>AAE=</InlineBinary>" in inside({"7FE00010": {"vr": "OW", "InlineBinary": "AAE="}})
 
 
-def test_private_elements_name_their_creator() -> None:
-    text = inside({"00090010": {"vr": "LO", "Value": ["ACME & Co"]}, "00091001": {"vr": "LO", "Value": ["x"]}, "00091101": {"vr": "LO"}})
-    assert '<DicomAttribute tag="00091001" vr="LO" privateCreator="ACME &amp; Co">' in text
-    assert '<DicomAttribute tag="00091101" vr="LO">' in text
+def test_private_elements_name_their_creator_and_not_their_block() -> None:
+    text = inside({"00090010": {"vr": "LO", "Value": ["ACME & Co"]}, "000910F1": {"vr": "LO", "Value": ["x"]}, "00091101": {"vr": "LO"}})
+    assert '<DicomAttribute tag="000900F1" vr="LO" privateCreator="ACME &amp; Co">' in text
+    assert '<DicomAttribute tag="00090010" vr="LO"><Value number="1">ACME' in text
+    assert '<DicomAttribute tag="00091101" vr="LO"></DicomAttribute>' in text, "nobody reserved that block"
     assert "privateCreator" not in inside({"00090001": {"vr": "LO", "Value": ["x"]}, "00090101": {"vr": "LO"}})
-    assert '<DicomAttribute tag="00090010" vr="LO">' in text
 
 
 def test_the_namespace_is_the_roots_and_may_be_left_out() -> None:
@@ -84,7 +89,13 @@ def test_attack_no_text_leaves_its_element(attack: str) -> None:
     }
 
 
-@given(st.lists(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r"), min_size=1), min_size=1, max_size=3))
+def test_line_ends_come_back_as_they_were() -> None:
+    values = ["a\r\nb\rc\nd\t\x0c"]
+    root = ElementTree.fromstring(native_xml({"00100020": {"vr": "LT", "Value": values}}, KEYWORDS.get, namespace=False))  # noqa: S314 - our own text
+    assert [element.text for element in root.iter("Value")] == ["a\r\nb\rc\nd\t\ufffd"]
+
+
+@given(st.lists(st.text(alphabet=st.characters(codec="utf-8"), min_size=1), min_size=1, max_size=3))
 def test_text_comes_back_but_for_what_xml_cannot_hold(values: list[str]) -> None:
     root = ElementTree.fromstring(native_xml({"00100020": {"vr": "LO", "Value": values}}, KEYWORDS.get, namespace=False))  # noqa: S314 - our own text
     for element, value in zip(root.iter("Value"), values, strict=True):
