@@ -27,6 +27,7 @@ from gateway.errors import NotFound
 from gateway.metrics import Transaction
 from gateway.streams import Budget, IntakeLimits
 from gateway.web import middleware
+from gateway.web.compression import Compression
 from gateway.web.middleware import IN_FLIGHT, Edge, InFlight
 from gateway.web.routes import add_routes
 from gateway.web.service import SearchLimits, Service
@@ -51,6 +52,8 @@ async def build(settings: Settings, *, slot: int = 0) -> web.Application:
         settings.server.public_url,
         settings.limits.stow_in_flight,
         settings.server.trusted_proxies,
+        Compression(settings.limits.compressed_bytes),
+        settings.server.cache_control,
     )
     in_flight = InFlight()
     transactions: dict[object, Transaction] = {}

@@ -84,6 +84,8 @@ class Server(Section):
     """Addresses or networks of reverse proxies whose Forwarded and X-Forwarded-* headers are believed for URLs in answers."""
     cors_origins: tuple[str, ...] = ()
     """Origins of browser viewers that may call ("https://viewer.example"; "*" lets all in)."""
+    cache_control: str = "private, no-cache"
+    """Cache-Control of what was found: patient data is for the caller's own cache only, which asks each time whether it is still so."""
     header_timeout: Seconds = Field(10, gt=0)
     """Seconds for a request line and its headers; longer is a slow-loris attack."""
     idle_timeout: Seconds = Field(75, gt=0)
@@ -106,6 +108,13 @@ class Server(Section):
         if url.scheme not in ("http", "https") or not url.host or url.user or url.query_string or url.fragment:
             raise ValueError("must look like https://dicom.example/prefix, without user, query or fragment")
         return text.rstrip("/")
+
+    @field_validator("cache_control")
+    @classmethod
+    def _cache_control(cls, text: str) -> str:
+        if not (text.strip() and text.isascii() and text.isprintable()):
+            raise ValueError('must be directives such as "private, no-cache" (RFC 9111 5.2)')
+        return text
 
     @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
@@ -177,6 +186,8 @@ class Limits(Section):
     """Instances of a search, whatever limit it names."""
     offset_max: Count = 1_000_000
     """How far a search may skip; every skipped row is read."""
+    compressed_bytes: Size = ByteSize(32 * _MIB)
+    """Compressed answers that a worker keeps for the next caller, those not asked for longest go first; 0 keeps none."""
 
     @model_validator(mode="after")
     def _defaults_fit(self) -> Limits:

@@ -36,6 +36,11 @@ RECEIVED_BYTES = Counter("gateway_received_bytes", "Body bytes read from clients
 SENT_BYTES = Counter("gateway_sent_bytes", "Body bytes sent to clients.", ["transaction"])
 ABORTED = Counter("gateway_aborted_answers", "Answers that broke off after their headers were out.", ["transaction"])
 
+COMPRESSED = Counter("gateway_compressed_answers", "Answers with a content coding: made now, or kept from before.", ["coding", "source"])
+COMPRESSION_IN_BYTES = Counter("gateway_compression_in_bytes", "Bytes that were compressed.", ["coding"])
+COMPRESSION_OUT_BYTES = Counter("gateway_compression_out_bytes", "What became of them.", ["coding"])
+KEPT_BYTES = Gauge("gateway_kept_bytes", "Bytes of compressed answers held in memory.", multiprocess_mode="livesum")
+
 INSTANCES = Counter("gateway_instances", "Instances stored or sent.", ["transaction"])
 STORE_OUTCOMES = Counter(
     "gateway_store_outcomes", "What became of each part of a store request; reason as in PS3.18 Annex I.", ["outcome", "reason"]

@@ -30,6 +30,8 @@ CLOSED: dict[str, set[str]] = {
     "outcome": {"stored", "failed"},
     "reason": {"none"} | {f"{reason:04X}" for reason in (*Reason, *WarningReason)},
     "what": {"blob", "folder"},
+    "coding": {"gzip", "zstd"},
+    "source": {"made", "kept"},
 }
 """Every label and all values that it may have."""
 
@@ -80,6 +82,8 @@ async def asked(gate: Gate) -> list[int]:
         await gate.get("/studies?limit=x"),
         await gate.get("/instances?StudyInstanceUID=9"),
         await gate.get("/studies/1.5/metadata"),
+        await gate.get("/studies/1.5/metadata", headers={"Accept-Encoding": "gzip"}),
+        await gate.get("/studies/1.5/metadata", headers={"Accept-Encoding": "zstd"}),
         await gate.get(INSTANCE, STORED),
         await gate.get(INSTANCE, STORED, {"Range": "bytes=0-9"}),
         await gate.get(INSTANCE, STORED, {"Range": "bytes=99999-"}),

@@ -16,6 +16,8 @@ from aiohttp import web
 from gateway.backends.base import URL_BASE
 from gateway.dicomweb.media import Offer, choose
 from gateway.errors import NotAcceptable
+from gateway.web import documents
+from gateway.web.conditional import Validators, tag
 from gateway.web.public_url import public_root
 from gateway.web.service import Service, accept_of, base_url
 
@@ -47,13 +49,16 @@ async def of_store(request: web.Request, service: Service) -> web.StreamResponse
     if offer is None:
         raise NotAcceptable(f"capabilities are {WADL.media_type} or {JSON.media_type}")
     body = _about(request.app[DOCUMENTS].store[offer], base_url(request, service), offer)
-    return web.Response(body=body, headers={"Content-Type": offer.media_type, "Allow": "OPTIONS"})
+    response = await documents.told(request, service, body, offer.media_type, etag=tag(body))
+    response.headers["Allow"] = "OPTIONS"
+    return response
 
 
 async def openapi_page(request: web.Request, service: Service) -> web.StreamResponse:
     """``GET /openapi.json``."""
     root = public_root(request, service.public_url, service.trusted_proxies)
-    return web.Response(body=_about(request.app[DOCUMENTS].gateway, root, JSON), headers={"Content-Type": JSON.media_type})
+    body = _about(request.app[DOCUMENTS].gateway, root, JSON)
+    return await documents.found(request, service, body, JSON.media_type, Validators(tag(body)))
 
 
 def _about(document: bytes, url: str, offer: Offer) -> bytes:

@@ -23,7 +23,16 @@ from gateway.dicomweb.resources import Level
 from gateway.metrics import Transaction
 from gateway.web import capabilities, health, qido, stow, wado
 from gateway.web.middleware import OPEN
-from gateway.web.parameters import ACCEPT, IF_NONE_MATCH, PATH, RANGES, Parameter, search_parameters
+from gateway.web.parameters import (
+    ACCEPT,
+    ACCEPT_ENCODING,
+    IF_MODIFIED_SINCE,
+    IF_NONE_MATCH,
+    PATH,
+    RANGES,
+    Parameter,
+    search_parameters,
+)
 from gateway.web.service import SearchLimits
 
 Content = Mapping[str, str | None]
@@ -158,6 +167,11 @@ def problem(status: int) -> Answer:
     return Answer(status, summary, {PROBLEM: "Problem"}, headers)
 
 
+_CODED = ("Content-Encoding",)
+_FOUND = ("ETag", "Last-Modified", "Vary")
+_NOT_CHANGED = Answer(304, "Not changed.", {}, _FOUND)
+
+
 def multipart(inner: str) -> str:
     """The media type of a body with parts of that type (PS3.18 8.6.1.2)."""
     return f'{MULTIPART}; type="{inner}"'
@@ -202,25 +216,27 @@ class _At:
 def _store(at: _At) -> Operation:
     content = _content((stow.JSON, stow.XML), "DicomObject")
     answers = (
-        Answer(200, "Every instance is stored, and durable.", content),
-        Answer(202, "Some instances are stored; the answer says which are not, and why.", content, ("Warning",)),
-        Answer(409, "No instance is stored; the answer says why.", content, ("Warning",)),
-        Answer(507, "No room left for any of them.", {**content, PROBLEM: "Problem"}, ("Warning",)),
+        Answer(200, "Every instance is stored, and durable.", content, _CODED),
+        Answer(202, "Some instances are stored; the answer says which are not, and why.", content, (*_CODED, "Warning")),
+        Answer(409, "No instance is stored; the answer says why.", content, (*_CODED, "Warning")),
+        Answer(507, "No room left for any of them.", {**content, PROBLEM: "Problem"}, (*_CODED, "Warning")),
         *map(problem, (408, 413, 415)),
     )
     summary = "Stores instances of one study." if at.above else "Stores instances."
-    return Operation(f"Store{at.above}Instances", summary, (ACCEPT,), (multipart(DICOM), DICOM, OCTETS), tuple(content), answers)
+    parameters, takes = (ACCEPT, ACCEPT_ENCODING), (multipart(DICOM), DICOM, OCTETS)
+    return Operation(f"Store{at.above}Instances", summary, parameters, takes, tuple(content), answers)
 
 
 def _search(level: Level, at: _At) -> Operation:
     content = _content(qido.OFFERS, "DicomObjects")
     answers = (
-        Answer(200, "What matches, in an order that stays while nothing is stored.", content, ("Warning",)),
-        Answer(204, "Nothing matches.", {}, ("Warning",)),
+        Answer(200, "What matches, in an order that stays while nothing is stored.", content, (*_CODED, *_FOUND, "Warning")),
+        Answer(204, "Nothing matches.", {}, ("Vary", "Warning")),
+        _NOT_CHANGED,
         problem(406),
     )
     found = {"study": "Studies", "series": "Series", "instance": "Instances"}[level]
-    parameters = tuple(search_parameters(level, at.limits))
+    parameters = (*search_parameters(level, at.limits), ACCEPT_ENCODING, IF_NONE_MATCH)
     return Operation(f"SearchFor{at.above}{found}", f"Searches for {found.lower()}.", parameters, (), tuple(content), answers)
 
 
@@ -231,30 +247,43 @@ def _retrieve(at: _At) -> Operation:
     return _bytes(f"Retrieve{at.level}", f"{summary}, as stored or in Explicit VR Little Endian.", (multipart(DICOM),), single, accepts)
 
 
+_CODECS = sorted({*CODEC_TYPES.values()} - {OCTETS})
+
+
+def _all_values(kind: str, summary: str, at: _At) -> Operation:
+    multi = (*map(multipart, (OCTETS, *_CODECS)),)
+    operation = _bytes(f"Retrieve{at.level}{kind}", summary, multi, (), (*_in_syntaxes(multi[0]), *multi[1:]))
+    dated = (IF_MODIFIED_SINCE,) if at.level == "Instance" else ()
+    return replace(operation, parameters=(*operation.parameters, *dated))
+
+
 def _pixels(name: str, summary: str, _: _At) -> Operation:
-    codecs = sorted({*CODEC_TYPES.values()} - {OCTETS})
-    multi, single = (*map(multipart, (OCTETS, *codecs)),), (OCTETS, *codecs)
+    multi, single = (*map(multipart, (OCTETS, *_CODECS)),), (OCTETS, *_CODECS)
     return _bytes(name, summary, multi, single, (*_in_syntaxes(multi[0], single[0]), *multi[1:], *single[1:]))
 
 
 def _bytes(name: str, summary: str, multi: tuple[str, ...], single: tuple[str, ...], accepts: tuple[str, ...]) -> Operation:
-    """Bytes as multipart, and where there is only one thing to send also by itself, which gives it an entity tag and ranges."""
-    found = Answer(200, "Found.", dict.fromkeys((*multi, *single)), ("Last-Modified",))
+    """Bytes as multipart, and where there is only one thing to send also by itself, which gives it ranges and a date that counts."""
+    found = Answer(200, "Found.", dict.fromkeys((*multi, *single)), _FOUND)
+    problems = map(problem, (404, 406, 410))
     if not single:
-        return Operation(name, summary, (ACCEPT,), (), accepts, (found, *map(problem, (404, 406, 410))))
+        return Operation(name, summary, (ACCEPT, IF_NONE_MATCH), (), accepts, (found, _NOT_CHANGED, *problems))
     answers = (
-        replace(found, headers=("Accept-Ranges", "ETag", "Last-Modified")),
-        Answer(206, "The range that was asked for.", dict.fromkeys(single), ("Accept-Ranges", "Content-Range", "ETag", "Last-Modified")),
-        Answer(304, "Not changed.", {}, ("ETag", "Last-Modified")),
-        *map(problem, (404, 406, 410, 416)),
+        replace(found, headers=("Accept-Ranges", *_FOUND)),
+        Answer(206, "The range that was asked for.", dict.fromkeys(single), ("Accept-Ranges", "Content-Range", *_FOUND)),
+        _NOT_CHANGED,
+        *problems,
+        problem(416),
     )
-    return Operation(name, summary, (ACCEPT, IF_NONE_MATCH, *RANGES), (), accepts, answers)
+    return Operation(name, summary, (ACCEPT, IF_NONE_MATCH, IF_MODIFIED_SINCE, *RANGES), (), accepts, answers)
 
 
 def _metadata(at: _At) -> Operation:
     content = _content(METADATA_OFFERS, "DicomObjects")
-    answers = (Answer(200, "An object for each instance.", content), *map(problem, (404, 406, 410)))
-    return Operation(f"Retrieve{at.level}Metadata", "Attributes without bulk data.", (ACCEPT,), (), tuple(content), answers)
+    found = Answer(200, "An object for each instance.", content, (*_CODED, *_FOUND))
+    conditions = (IF_NONE_MATCH, IF_MODIFIED_SINCE) if at.level == "Instance" else (IF_NONE_MATCH,)
+    parameters, answers = (ACCEPT, ACCEPT_ENCODING, *conditions), (found, _NOT_CHANGED, *map(problem, (404, 406, 410)))
+    return Operation(f"Retrieve{at.level}Metadata", "Attributes without bulk data.", parameters, (), tuple(content), answers)
 
 
 def _delete(at: _At) -> Operation:
@@ -264,8 +293,15 @@ def _delete(at: _At) -> Operation:
 
 def _capabilities(at: _At) -> Operation:
     content = _content((capabilities.WADL, capabilities.JSON), "Capabilities")
-    answers = (Answer(200, "What the store can do.", content, ("Allow",)), problem(406))
-    return Operation(f"RetrieveCapabilities{'AtSlash' * at.slash}", "What the store can do.", (ACCEPT,), (), tuple(content), answers)
+    summary, parameters = "What the store can do.", (ACCEPT, ACCEPT_ENCODING)
+    answers = (Answer(200, summary, content, ("Allow", *_CODED)), problem(406))
+    return Operation(f"RetrieveCapabilities{'AtSlash' * at.slash}", summary, parameters, (), tuple(content), answers)
+
+
+def _openapi(_: _At) -> Operation:
+    content = _content((capabilities.JSON,), "OpenAPI")
+    answers = (Answer(200, "This document.", content, (*_CODED, "ETag", "Vary")), replace(_NOT_CHANGED, headers=("ETag", "Vary")))
+    return Operation("GetOpenAPI", "This document.", (ACCEPT_ENCODING, IF_NONE_MATCH), (), tuple(content), answers)
 
 
 def _page(name: str, summary: str, content: Content, _: _At) -> Operation:
@@ -287,9 +323,11 @@ _OPERATIONS: Mapping[object, Callable[[_At], Operation]] = {
     wado.retrieve_metadata: _metadata,
     wado.retrieve_frames: partial(_pixels, "RetrieveFrames", "Frames as stored, native ones as little-endian octets."),
     wado.retrieve_bulkdata: partial(_pixels, "RetrieveBulkData", "What a BulkDataURI names; of compressed pixel data the frames."),
+    wado.retrieve_all_bulkdata: partial(_all_values, "BulkData", "Every value that a BulkDataURI of the metadata names, a part each."),
+    wado.retrieve_pixeldata: partial(_all_values, "PixelData", "The pixel data of each instance; of compressed pixel data the frames."),
     wado.delete: _delete,
     capabilities.of_store: _capabilities,
-    capabilities.openapi_page: partial(_page, "GetOpenAPI", "This document.", {capabilities.JSON.media_type: "OpenAPI"}),
+    capabilities.openapi_page: _openapi,
     health.alive: partial(_page, "GetHealth", "The process answers.", {"text/plain; charset=utf-8": None}),
     health.ready: _ready,
     health.metrics_page: partial(_page, "GetMetrics", "What Prometheus reads.", {CONTENT_TYPE_LATEST: None}),

@@ -29,8 +29,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OPEN: frozenset[Transaction] = frozenset({"health"})
 """Transactions that need no credentials: probes have none."""
 
-_CORS_REQUEST_HEADERS = "Authorization, Accept, Content-Type, If-None-Match, Range, X-Request-Id"
-_CORS_EXPOSED = "Content-Location, Content-Range, ETag, Location, Retry-After, Warning, X-Request-Id"
+_CORS_REQUEST_HEADERS = "Authorization, Accept, Content-Type, If-Modified-Since, If-None-Match, If-Range, Range, X-Request-Id"
+_CORS_EXPOSED = "Accept-Ranges, Content-Location, Content-Range, ETag, Location, Retry-After, Warning, X-Request-Id"
 LEFT = 499
 """What is counted and logged when the client left before its answer was whole; nginx's number for it."""
 
@@ -266,6 +266,10 @@ def on_prepare(edge: Edge) -> Callable[[web.Request, web.StreamResponse], Awaita
             response.headers["X-Request-Id"] = context.request_id
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Server"] = SERVICE  # versions are for /version, which asks who wants to know
-        response.headers.update(cors_headers(request, edge.cors_origins))
+        response.headers.setdefault("Cache-Control", "no-store")  # errors, and what was done; what was found says otherwise
+        cors = cors_headers(request, edge.cors_origins)
+        if "Vary" in cors and "Vary" in response.headers:
+            cors["Vary"] = f"{response.headers['Vary']}, {cors['Vary']}"
+        response.headers.update(cors)
 
     return add

@@ -86,10 +86,13 @@ SCHEMAS: Mapping[str, Any] = {
 HEADERS: Mapping[str, str] = {
     "Accept-Ranges": "`bytes` where ranges can be asked for.",
     "Allow": "The methods of this resource.",
+    "Cache-Control": "What caches may do with the answer (RFC 9111).",
+    "Content-Encoding": "How the body is compressed, where Accept-Encoding let it be.",
     "Content-Range": "Which bytes these are, or how many there are (RFC 9110 14.4).",
-    "ETag": "Changes with the bytes of the body.",
+    "ETag": "Changes with the bytes of the body; a weak one, with W/, with its content.",
     "Last-Modified": "When it was stored.",
     "Retry-After": "Seconds after which another try makes sense.",
+    "Vary": "The headers of the request that the answer depends on.",
     "WWW-Authenticate": "Which credentials are asked for.",
     "Warning": "What was not done as it was asked for (PS3.18 8.4.1); there may be several.",
     "X-Request-Id": "The name of the request in the log of the gateway: the one that was sent, or a new one.",
@@ -203,5 +206,5 @@ def _answer(answer: Answer) -> Object:
 
 def _response(answer: Answer) -> Object:
     content = {media: {} if name is None else {"schema": _schema(name)} for media, name in answer.content.items()}
-    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in (*answer.headers, "X-Request-Id")}
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in (*answer.headers, "Cache-Control", "X-Request-Id")}
     return {"description": answer.summary, "headers": headers, **({"content": content} if content else {})}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from gateway.backends.results import KEYS
 from gateway.dicom import dictionary
@@ -57,7 +57,10 @@ PATH: Mapping[str, Parameter] = {
 
 ACCEPT = Parameter("accept", "query", "Media types; wins over the Accept header.", {"type": "string", "maxLength": MAX_ACCEPT})
 
+ACCEPT_ENCODING = Parameter("Accept-Encoding", "header", "Content codings: `zstd` and `gzip` can be had.", {"type": "string"})
+
 IF_NONE_MATCH = Parameter("If-None-Match", "header", "Entity tags; the answer is 304 when one of them is its own.", {"type": "string"})
+IF_MODIFIED_SINCE = Parameter("If-Modified-Since", "header", "A date, for those who have no entity tag to send.", {"type": "string"})
 
 RANGES = (
     Parameter("Range", "header", "One range of bytes, of a body that is not multipart.", {"type": "string"}),
@@ -83,16 +86,13 @@ _HOW = {
     "CS": "a code, several with commas, or one with wildcards",
 }
 
-_LEVELS: tuple[Level, ...] = get_args(Level)
-
 
 def search_parameters(level: Level, limits: SearchLimits) -> Iterator[Parameter]:
-    """What a search for studies, series or instances takes; keys of the levels above are among it."""
+    """What a search for studies, series or instances takes. Any other attribute is a key as well, at any level; those that every
+    index holds are named here, for they are found fast."""
     yield from _controls(level, limits)
     yield ACCEPT
-    for path, owner in KEYS.items():
-        if _LEVELS.index(owner) <= _LEVELS.index(level):
-            yield _key(path)
+    yield from map(_key, KEYS)
 
 
 def _controls(level: Level, limits: SearchLimits) -> Iterator[Parameter]:
@@ -104,8 +104,11 @@ def _controls(level: Level, limits: SearchLimits) -> Iterator[Parameter]:
     fields = {"type": "array", "items": {"type": "string"}}
     yield Parameter("limit", "query", f"Results at most; never more than {most}.", limit)
     yield Parameter("offset", "query", "Results that are skipped.", offset)
-    yield Parameter("includefield", "query", "Further attributes, or `all`; what the index has of them is given.", fields, repeats=True)
-    yield Parameter("fuzzymatching", "query", "Taken, and answered literally with a Warning.", {"type": "boolean", "default": False})
+    yield Parameter("includefield", "query", "Further attributes, or `all`; keywords or tags.", fields, repeats=True)
+    flag = {"type": "boolean", "default": False}
+    yield Parameter("fuzzymatching", "query", "Whether the words of a name are found by their beginnings.", flag)
+    yield Parameter("emptyvaluematching", "query", "Whether two quotation marks as a value find what has none.", flag)
+    yield Parameter("multiplevaluematching", "query", "Taken: a list with backslashes always finds what has one of its values.", flag)
 
 
 def _key(path: tuple[int, ...]) -> Parameter:

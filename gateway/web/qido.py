@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -13,6 +15,8 @@ from gateway.dicomweb.media import Offer, choose
 from gateway.dicomweb.query import parse_query
 from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import NotAcceptable
+from gateway.web import documents
+from gateway.web.conditional import Validators, tag
 from gateway.web.service import SERVICE, Service, accept_of, base_url
 
 OFFERS = (Offer("application/dicom+json"), Offer("application/json"))
@@ -51,39 +55,55 @@ async def _search(request: web.Request, service: Service, level: Level) -> web.S
         max_offset=limits.offset_max,
     )
     matches = await service.backend(request).search(query)
-    warnings = _warnings(matches, fuzzy=query.fuzzy)
     if not matches.results:
-        return _warned(web.Response(status=204), warnings)
-    base = base_url(request, service).encode()
-    few = len(matches.results) <= BATCH
-    body = _array(matches.results, base) if few else await asyncio.to_thread(_array, matches.results, base)
-    return _warned(web.Response(body=body, headers={"Content-Type": offer.media_type}), warnings)
+        return _warned(web.Response(status=204, headers=service.caching), matches.remaining)
+    work = partial(_document, matches, base_url(request, service).encode(), offer.media_type)
+    small = sum(map(len, matches.results)) <= INLINE
+    body, etag = work() if small else await asyncio.to_thread(work)
+    response = await documents.found(request, service, body, offer.media_type, Validators(etag, modified=matches.modified))
+    return response if response.status == HTTPStatus.NOT_MODIFIED else _warned(response, matches.remaining)
 
+
+INLINE = 128 << 10
+"""Bytes of results that are joined and hashed on the loop, in a fifth of a millisecond."""
 
 BATCH = 500
 """Results that are joined at once, in about a millisecond; nothing else runs meanwhile, in whatever thread that happens."""
 
-# No text value can hold this: quotes inside JSON strings are escaped.
-_MARK = b'"00081190":{"vr":"UR","Value":["' + URL_BASE.encode()
+PLACES = 4 * BATCH
+"""Places in a batch that are looked at one by one: twice as many as there are URLs, mostly. More of them is a flood."""
+
+# No text value can hold these: quotes inside JSON strings are escaped. What is in an attribute may come in either order.
+_MARKS = (b'"00081190":{"vr":"UR","Value":["', b'"BulkDataURI":"')
+_AT = URL_BASE.encode()
+
+
+def _document(matches: Matches, base: bytes, media_type: str) -> tuple[bytes, str]:
+    """The results, and an entity tag for them and for the Warning that goes with them."""
+    body = _array(matches.results, base)
+    return body, tag(body, media_type, str(matches.remaining))
 
 
 def _array(results: Sequence[bytes], base: bytes) -> bytes:
     """The results as one JSON array, with the public base URL put in."""
     batches = (b",".join(results[start : start + BATCH]) for start in range(0, len(results), BATCH))
-    return b"[" + b",".join([batch.replace(_MARK, _MARK[:-1] + base) for batch in batches]) + b"]"
+    return b"[" + b",".join([_public(batch, base) for batch in batches]) + b"]"
 
 
-def _warnings(matches: Matches, *, fuzzy: bool) -> list[str]:
-    warnings = []
-    if matches.remaining:
-        warnings.append(f"There are {matches.remaining} additional results that can be requested")
-    if fuzzy:
-        warnings.append("The fuzzymatching parameter is not supported. Only literal matching has been performed.")
-    return warnings
+def _public(batch: bytes, base: bytes) -> bytes:
+    """One pass for all marks: half the time of replacing one after the other."""
+    *before, rest = batch.split(_AT, PLACES)
+    pieces: list[bytes] = []
+    for piece in before:
+        pieces += piece, base if piece.endswith(_MARKS) else _AT
+    if _AT in rest:
+        for mark in _MARKS:
+            rest = rest.replace(mark + _AT, mark + base)
+    return b"".join([*pieces, rest])
 
 
-def _warned(response: web.Response, warnings: list[str]) -> web.Response:
-    """PS3.18 10.6.3.2 and 8.3.4.2 give the texts; 8.4.1 the code."""
-    for text in warnings:
-        response.headers.add("Warning", f"299 {SERVICE}: {text}")
+def _warned(response: web.Response, remaining: int) -> web.Response:
+    """PS3.18 10.6.3.2 gives the text, and 8.4.1 the code."""
+    if remaining:
+        response.headers["Warning"] = f"299 {SERVICE}: There are {remaining} additional results that can be requested"
     return response

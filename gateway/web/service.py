@@ -14,6 +14,7 @@ from gateway.backends.catalog import DEFAULT, Catalog
 from gateway.dicomweb.media import Accept, parse_accept
 from gateway.errors import Busy
 from gateway.streams import Budget, IntakeLimits
+from gateway.web.compression import Compression
 from gateway.web.public_url import Network, public_root
 
 SERVICE = "dicomweb-gateway"
@@ -39,6 +40,8 @@ class Service:
     """:param public_url: scheme, host and prefix that clients see; None takes the Host header of each request.
     :param trusted_proxies: addresses whose Forwarded headers are believed.
     :param stow_in_flight: stores at once; one more is answered 503.
+    :param compression: of answers; one a process.
+    :param cache_control: of what was found.
     """
 
     catalog: Catalog
@@ -48,11 +51,18 @@ class Service:
     public_url: str | None = None
     stow_in_flight: int = 64
     trusted_proxies: tuple[Network, ...] = ()
+    compression: Compression = field(default_factory=Compression)
+    cache_control: str = "private, no-cache"
     _storing: int = 0
 
     def backend(self, request: web.Request) -> Backend:
         """:raises NotFound: when the URL names a store that does not exist."""
         return self.catalog.get(request.match_info.get("store", DEFAULT))
+
+    @property
+    def caching(self) -> dict[str, str]:
+        """What caches may do with an answer that was found (RFC 9111), and what of the request it depends on."""
+        return {"Cache-Control": self.cache_control, "Vary": "Accept, Accept-Encoding"}
 
     @contextmanager
     def store_slot(self) -> Iterator[None]:

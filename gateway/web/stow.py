@@ -17,6 +17,7 @@ from gateway.dicomweb.resources import parse_uid
 from gateway.dicomweb.responses import store_response_json, store_response_xml, store_status
 from gateway.errors import BadRequest, RequestTimeout, UnsupportedMediaType
 from gateway.streams import DICOM, Intake, multipart_events, single_events
+from gateway.web import documents
 from gateway.web.context import Context, context_of
 from gateway.web.service import SERVICE, Service, accept_of, base_url
 
@@ -138,7 +139,7 @@ async def _answer(request: web.Request, service: Service, result: StoreResult, o
     write = store_response_xml if offer is XML else store_response_json
     large = len(result.stored) + len(result.failed) > INLINE
     body = await asyncio.to_thread(write, result, base) if large else write(result, base)
-    response = web.Response(body=body, status=store_status(result.stored, result.failed), headers={"Content-Type": offer.media_type})
+    response = await documents.told(request, service, body, offer.media_type, store_status(result.stored, result.failed))
     for failed in result.failed[:WARNINGS]:  # the answer's Error Comment holds 64 characters; this is the whole sentence
         response.headers.add("Warning", f"299 {SERVICE}: part {failed.part}: {failed.detail}")
     return response

@@ -6,7 +6,6 @@ import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
-from email.utils import formatdate
 from typing import NamedTuple
 
 from aiohttp import web
@@ -14,9 +13,11 @@ from aiohttp import web
 from gateway.backends.base import URL_BASE, Body, Piece, Retrieve, View
 from gateway.dicomweb.resources import Resource
 from gateway.errors import BadRequest, RangeNotSatisfiable
+from gateway.web import documents
+from gateway.web.conditional import Validators, tag, unchanged
 from gateway.web.context import context_of
 from gateway.web.sending import send
-from gateway.web.service import Service, accept_of, base_url
+from gateway.web.service import VERSION, Service, accept_of, base_url
 
 
 class _Mark(NamedTuple):
@@ -57,6 +58,16 @@ async def retrieve_bulkdata(request: web.Request, service: Service) -> web.Strea
     return await _retrieve(request, service, View.BULKDATA, path)
 
 
+async def retrieve_all_bulkdata(request: web.Request, service: Service) -> web.StreamResponse:
+    """``GET …/bulkdata`` of a study, series or instance: every value that a BulkDataURI of its metadata names."""
+    return await _retrieve(request, service, View.BULKDATA)
+
+
+async def retrieve_pixeldata(request: web.Request, service: Service) -> web.StreamResponse:
+    """``GET …/pixeldata`` of a study, series or instance: the pixel data of the top level."""
+    return await _retrieve(request, service, View.PIXELDATA)
+
+
 async def delete(request: web.Request, service: Service) -> web.StreamResponse:
     """``DELETE`` of a study, series or instance: 204, and 410 from then on."""
     context_of(request).instances += await service.backend(request).delete(_resource(request))
@@ -69,13 +80,17 @@ def _resource(request: web.Request) -> Resource:
 
 
 async def _retrieve(request: web.Request, service: Service, view: View, bulk: str | None = None) -> web.StreamResponse:
-    accept = accept_of(request)
-    body = await service.backend(request).retrieve(Retrieve(_resource(request), view, accept, bulk))
+    retrieve = Retrieve(_resource(request), view, accept_of(request), bulk)
+    body = await service.backend(request).retrieve(retrieve)
+    validators = Validators(body.etag, body.weak, body.modified, dated=retrieve.resource.instance is not None)
     if view is View.METADATA:
+        base = base_url(request, service)
+        etag = _document_tag(body, base + retrieve.resource.path)
         mark = _IN_XML if body.media_type.startswith("multipart/") else _IN_JSON
-        body = replace(body, pieces=_with_urls(body.pieces, mark, base_url(request, service).encode()))
-    headers = _validators(body)
-    if body.etag is not None and _matches(request.headers.get("If-None-Match", ""), body.etag):
+        body = replace(body, pieces=_with_urls(body.pieces, mark, base.encode()))
+        return await documents.streamed(request, service, body, replace(validators, etag=etag))
+    headers = service.caching | validators.headers
+    if unchanged(request, validators):
         await body.aclose()
         return web.Response(status=304, headers=headers)
     status = 200
@@ -86,6 +101,12 @@ async def _retrieve(request: web.Request, service: Service, view: View, bulk: st
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{body.length}"
             body, status = body.select(start, stop), 206
     return await send(request, body, status, headers)
+
+
+def _document_tag(body: Body, url: str) -> str | None:
+    """The validator of metadata that goes out at `url`: the URLs inside begin like it, and the writer of documents may learn."""
+    media = body.media_type.partition("; boundary=")[0]
+    return None if body.etag is None else tag(body.etag, url, media, VERSION)
 
 
 async def _with_urls(pieces: AsyncGenerator[Piece, None], mark: _Mark, base: bytes) -> AsyncGenerator[Piece, None]:
@@ -117,21 +138,6 @@ def _slices(piece: bytes, cut: bytes) -> Iterator[bytes]:
     yield piece[start:] if start else piece
 
 
-def _validators(body: Body) -> dict[str, str]:
-    headers = {}
-    if body.etag is not None:
-        headers["ETag"] = f'"{body.etag}"'
-    if body.modified is not None:
-        headers["Last-Modified"] = formatdate(body.modified, usegmt=True)
-    return headers
-
-
-def _matches(header: str, etag: str) -> bool:
-    """If-None-Match (RFC 9110 13.1.2), compared weakly as it says."""
-    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
-    return "*" in tags or f'"{etag}"' in tags
-
-
 async def _range(request: web.Request, body: Body, length: int) -> tuple[int, int] | None:
     """The one range that is asked for, as start and stop; None where the whole body is the answer (RFC 9110 14.2).
 
@@ -140,7 +146,7 @@ async def _range(request: web.Request, body: Body, length: int) -> tuple[int, in
     :raises RangeNotSatisfiable: when it starts beyond the end.
     """
     condition = request.headers.get("If-Range")
-    if condition is not None and condition != f'"{body.etag}"':
+    if condition is not None and (body.weak or condition != f'"{body.etag}"'):  # compared strongly (RFC 9110 13.1.5)
         return None
     found = _RANGE.fullmatch(request.headers.get("Range", "").replace(" ", ""))
     if found is None or found.groups() == ("", ""):

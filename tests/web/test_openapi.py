@@ -102,7 +102,7 @@ def test_searches_name_their_parameters() -> None:
 
     listed = names(DOCUMENT["paths"]["/dicom-web/studies/{study}/series"]["get"]["parameters"])
     wanted: list[Parameter] = list(search_parameters("series", SearchLimits()))
-    assert listed == [parameter.name for parameter in wanted]
+    assert listed == [*(parameter.name for parameter in wanted), "Accept-Encoding", "If-None-Match"]
 
 
 def test_bodies_of_stores_are_required() -> None:
@@ -114,7 +114,7 @@ def test_bodies_of_stores_are_required() -> None:
 def test_every_answer_carries_the_name_of_its_request() -> None:
     for operation in OPERATIONS:
         for answer in operation["responses"].values():
-            assert "X-Request-Id" in resolved(answer)["headers"]
+            assert {"Cache-Control", "X-Request-Id"} <= set(resolved(answer)["headers"])
 
 
 def test_headers_are_explained() -> None:

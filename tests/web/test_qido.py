@@ -9,7 +9,7 @@ import pytest
 from gateway.web import qido
 from tests.backends.made import dicom, study
 from tests.web.conftest import Serve
-from tests.web.gate import BASE, Gate, read_answer, request
+from tests.web.gate import BASE, INSTANCE, Gate, read_answer, request
 
 JSON = "application/dicom+json"
 
@@ -71,8 +71,8 @@ async def test_attributes_are_asked_for_by_keyword_tag_and_encoded_comma(gate: G
         ("offset=1000001", 400),
         ("fuzzymatching=maybe", 400),
         ("StudyDate=yesterday", 400),
-        ("SOPInstanceUID=1.2", 400),
-        ("ProtocolName=x", 400),
+        ("SOPInstanceUID=1.2", 204),
+        ("ProtocolName=x", 204),
         ("Unknown=x&access_token=y&alt=json", 200),
         ("PatientName=x%00y", 400),
         ("PatientName=%ff%fe", 204),
@@ -103,15 +103,6 @@ async def test_what_is_left_is_said_in_a_warning(gate: Gate) -> None:
     answer = await gate.get("/studies?limit=1")
     assert answer.headers.getall("Warning") == ["299 dicomweb-gateway: There are 2 additional results that can be requested"]
     assert "Warning" not in (await gate.get("/studies?limit=2&offset=1")).headers
-
-
-async def test_fuzzy_matching_is_said_to_be_missing(gate: Gate) -> None:
-    text = "299 dicomweb-gateway: The fuzzymatching parameter is not supported. Only literal matching has been performed."
-    assert (await gate.get("/studies?fuzzymatching=true")).headers.getall("Warning") == [text]
-    await filled(gate)
-    answer = await gate.get("/studies?fuzzymatching=true&limit=1")
-    assert [warning == text for warning in answer.headers.getall("Warning")] == [False, True]
-    assert "Warning" not in (await gate.get("/studies?fuzzymatching=false")).headers
 
 
 @pytest.mark.parametrize(
@@ -200,11 +191,26 @@ async def test_a_host_that_is_none_never_gets_into_an_answer(plain: Gate, host: 
     assert answer.json["00081190"]["Value"] == [f"http://{plain.host}/dicom-web/studies/1.7"]
 
 
-async def test_text_that_looks_like_a_url_of_ours_stays_as_it_is(gate: Gate) -> None:
-    text = '"00081190":{"vr":"UR","Value":["@'
+@pytest.mark.parametrize("text", ['"00081190":{"vr":"UR","Value":["@', '"BulkDataURI":"@', "@/studies/1.1"])
+async def test_text_that_looks_like_a_url_of_ours_stays_as_it_is(gate: Gate, text: str) -> None:
     await gate.store(dicom(StudyDescription=text))
     (result,) = (await gate.get("/studies?includefield=StudyDescription")).json
     assert result["00081030"]["Value"] == [text]
+
+
+@pytest.mark.parametrize("places", [0, 1, 2, 99])
+def test_urls_are_found_in_a_flood(monkeypatch: pytest.MonkeyPatch, places: int) -> None:
+    monkeypatch.setattr(qido, "PLACES", places)
+    results = [b'{"a":["@"],"BulkDataURI":"@/1","00081190":{"vr":"UR","Value":["@/2"]},"b":"\\"BulkDataURI\\":\\"@"}', b"{}", b'["@"]']
+    expected = b",".join(results).replace(b"@/", b"http://a@b/")
+    assert qido._array(results, b"http://a@b") == b"[" + expected + b"]"
+
+
+async def test_bulk_data_of_results_can_be_fetched(gate: Gate) -> None:
+    await gate.store(dicom())
+    (result,) = (await gate.get("/instances?includefield=PixelData")).json
+    assert result["7FE00010"]["BulkDataURI"] == f"http://gate.example/dicom-web{INSTANCE}/bulkdata/7FE00010"
+    assert (await gate.get(f"{INSTANCE}/bulkdata/7FE00010", "application/octet-stream")).body == bytes(range(32))
 
 
 async def test_many_results_are_joined_like_few(plain: Gate, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,10 @@ def test_places_for_stores_are_given_back() -> None:
             raise KeyError
 
 
+def test_what_caches_may_do_with_what_was_found() -> None:
+    assert service().caching == {"Cache-Control": "private, no-cache", "Vary": "Accept, Accept-Encoding"}
+
+
 def test_the_store_of_a_url() -> None:
     made = service()
     default, other = (made.catalog.get(name) for name in ("default", "other"))

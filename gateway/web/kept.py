@@ -1,0 +1,110 @@
+"""Bodies that are kept in memory, bounded by their bytes; what was used least recently goes first.
+
+A body that is still being made takes its place from the first piece on, so kept bodies and beginnings together never pass
+the bound. A beginning that grows too large, or finds no room, is given up: its answer goes on, and is just not kept.
+
+Not for threads: everything here is called on the event loop.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from gateway import metrics
+
+SHARE = 8
+"""One body takes at most this part of the room (an eighth), so that a huge one does not drive out all the others."""
+
+OVERHEAD = 512
+"""Bytes that an entry counts beside its data, for its key and objects: so tiny bodies cannot become many without bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A whole body. :param media_type: its Content-Type, for a multipart boundary belongs to the bytes."""
+
+    media_type: str
+    data: bytes
+
+
+class Kept:
+    """:param bound: bytes that all bodies take together; 0 keeps nothing."""
+
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
+        self.taken = 0
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+
+    def get(self, key: str) -> Entry | None:
+        """The body of that key, which counts as used."""
+        if (found := self._entries.get(key)) is not None:
+            self._entries.move_to_end(key)
+        return found
+
+    def begin(self, key: str, media_type: str) -> Beginning:
+        """A body that is about to be made; its maker keeps or drops it."""
+        return Beginning(self, key, media_type)
+
+    def take(self, count: int) -> bool:
+        """Makes room for so many bytes; False when those that are still being made leave none."""
+        while self.taken + count > self.bound and self._entries:
+            _, entry = self._entries.popitem(last=False)
+            self.give_back(OVERHEAD + len(entry.data))
+        if self.taken + count > self.bound:
+            return False
+        self.taken += count
+        metrics.KEPT_BYTES.inc(count)
+        return True
+
+    def give_back(self, count: int) -> None:
+        """What was taken before."""
+        self.taken -= count
+        metrics.KEPT_BYTES.dec(count)
+
+    def put(self, key: str, entry: Entry) -> None:
+        """Adds a body whose room is taken; the older one of that key is forgotten."""
+        old = self._entries.pop(key, None)
+        if old is not None:
+            self.give_back(OVERHEAD + len(old.data))
+        self._entries[key] = entry
+
+
+class Beginning:
+    """A body that is being made: pieces are added, then it is kept or dropped."""
+
+    def __init__(self, kept: Kept, key: str, media_type: str) -> None:
+        self._kept = kept
+        self._key = key
+        self._media_type = media_type
+        self._pieces: list[bytes] = []
+        self._taken = 0
+        self._over = not self._take(OVERHEAD)
+
+    def _take(self, count: int) -> bool:
+        if self._taken + count > self._kept.bound // SHARE or not self._kept.take(count):
+            return False
+        self._taken += count
+        return True
+
+    def add(self, piece: bytes) -> None:
+        """The next bytes; once there is no room for them, none are held any more."""
+        if self._over:
+            return
+        if self._take(len(piece)):
+            self._pieces.append(piece)
+        else:
+            self.drop()
+
+    def keep(self) -> None:
+        """The body is whole."""
+        if not self._over:
+            self._over = True
+            self._kept.put(self._key, Entry(self._media_type, b"".join(self._pieces)))
+
+    def drop(self) -> None:
+        """It will not become whole; nothing happens when it was kept or dropped before."""
+        if not self._over:
+            self._over = True
+            self._pieces.clear()
+            self._kept.give_back(self._taken)
