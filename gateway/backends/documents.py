@@ -63,9 +63,11 @@ async def _array(batches: AsyncGenerator[list[bytes], None]) -> AsyncGenerator[P
 
 async def _parts(batches: AsyncGenerator[list[bytes], None], boundary: str, run: Runner) -> AsyncGenerator[Piece, None]:
     head = framing.part_head(boundary, XML.media_type)
+    opening = framing.part_head(boundary, XML.media_type, first=True)
     async with aclosing(batches):
         async for some in batches:
-            yield head + head.join(await run(partial(_documents, some)))
+            yield opening + head.join(await run(partial(_documents, some)))
+            opening = head
     yield framing.closing(boundary)
 
 

@@ -212,27 +212,29 @@ def multipart(media: str, parts: Iterable[Part | None], run: Runner, state: Stat
     )
 
 
-Head = Callable[[str, str | None], bytes]
+Head = Callable[[str, str | None, bool], bytes]
 
 
-def _head(boundary: str, media: str, location: str | None) -> bytes:
-    return framing.part_head(boundary, media, [] if location is None else [("Content-Location", location)])
+def _head(boundary: str, media: str, location: str | None, first: bool) -> bytes:
+    return framing.part_head(boundary, media, [] if location is None else [("Content-Location", location)], first=first)
 
 
 def _stream(parts: Iterable[Part | None], head: Head, tail: bytes) -> Stream:
+    first = True
     for part in parts:
         if part is None:
             yield None
         else:
-            yield head(part.media, part.location)
+            yield head(part.media, part.location, first)
             yield from part.content.make(0, _ALL)
+            first = False
     yield tail
 
 
 def _length(parts: Sequence[Part], head: Head, tail: bytes) -> int | None:
     length = len(tail)
-    for part in parts:
+    for number, part in enumerate(parts):
         if part.content.length is None:
             return None
-        length += len(head(part.media, part.location)) + part.content.length
+        length += len(head(part.media, part.location, number == 0)) + part.content.length
     return length

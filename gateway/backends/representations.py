@@ -194,6 +194,7 @@ def _multipart(blobs: Sequence[Blob], offers: Sequence[Offer], run: Runner, limi
     boundary = framing.new_boundary()
     made = {offer: framing.part_head(boundary, typed(DICOM, offer.transfer_syntax)) for offer in set(offers)}
     heads = [made[offer] for offer in offers]
+    heads[0] = heads[0].removeprefix(b"\r\n")
     tail = framing.closing(boundary)
     length = None
     if all(offer.as_stored for offer in offers):

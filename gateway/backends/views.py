@@ -7,6 +7,7 @@ may block.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from gateway.backends.base import Body
@@ -82,7 +83,8 @@ def frames_body(blob: Blob, table: FrameTable | None, numbers: Sequence[int], ac
     etag = validator(state.digest, "frames" if offer.multipart else "frame", media, ",".join(map(str, numbers)))
     if not offer.multipart:
         return single(media, contents[0], run, state, etag)
-    return multipart(media, [Part(media, one) for one in contents], run, state, etag)
+    # In chunks although its length is known: dcmweb drops what comes in one read with a boundary, and chunks are read apart.
+    return replace(multipart(media, [Part(media, one) for one in contents], run, state, etag), length=None)
 
 
 def frame_content(blob: Blob, table: FrameTable, limits: Limits) -> Callable[[int], Content]:

@@ -2,11 +2,11 @@
 
 A body is ``part_head`` + bytes for each part, then ``closing``. Its shape follows the pickiest readers:
 
-- every boundary has a CRLF in front of it, the first one too;
+- every boundary has a CRLF in front of it, but for the first one (RFC 2046 5.1.1): dicomtrolley takes that one for a part;
 - the boundary is random, lower-case hexadecimal and not quoted: Google's dcmweb lower-cases the Content-Type and takes what
   stands behind ``boundary=`` as it is;
 - Content-Type is the first header and heads are short: OHIF looks for their end in the first 512 bytes only;
-- a head should go out as a piece of its own, for dcmweb drops whatever shares a read with a boundary.
+- a head goes out as a piece of its own, and frames in chunks, for dcmweb drops whatever shares a read with a boundary.
 
 All lengths are known before the first byte is sent: ``len(part_head(...))`` and ``len(closing(...))`` are exact.
 """
@@ -34,15 +34,16 @@ def content_type(inner: str, boundary: str) -> str:
     return _checked(f'multipart/related; type="{inner}"; boundary={boundary}')
 
 
-def part_head(boundary: str, media_type: str, headers: Sequence[tuple[str, str]] = ()) -> bytes:
+def part_head(boundary: str, media_type: str, headers: Sequence[tuple[str, str]] = (), *, first: bool = False) -> bytes:
     """The delimiter of a part and its headers, up to the first byte of its body.
 
     :param media_type: of the part, with its parameters, for example ``application/dicom; transfer-syntax=1.2.840.10008.1.2.1``.
     :param headers: further ones, such as Content-Location.
+    :param first: whether the body begins with it.
     :raises ValueError: for a name or value with CR, LF, NUL or anything else that a header cannot hold.
     """
     lines = [f"--{boundary}", f"Content-Type: {media_type}", *(f"{_named(name)}: {value}" for name, value in headers)]
-    return ("\r\n" + "\r\n".join(map(_checked, lines)) + "\r\n\r\n").encode("ascii")
+    return ("\r\n" * (not first) + "\r\n".join(map(_checked, lines)) + "\r\n\r\n").encode("ascii")
 
 
 def closing(boundary: str) -> bytes:

@@ -30,7 +30,10 @@ WINDOW = 1 << 20
 """Bytes of a file that one call sends at most, so that one fast reader does not keep the loop for long."""
 
 READ = 256 << 10
-"""Bytes read at once where sendfile is not possible (TLS, chunked coding)."""
+"""Bytes read at once where sendfile is not possible (TLS)."""
+
+JOINED = 64 << 10
+"""Bytes of a chunk that are copied to go out with its length in one call."""
 
 _log = logs.get_logger()
 
@@ -58,9 +61,10 @@ async def _send(request: web.Request, body: Body, status: int, headers: dict[str
     if request.method == "HEAD" or status == HTTPStatus.NOT_MODIFIED or writer is None:
         return response
     try:
-        if body.length is not None and request.transport is not None and request.transport.get_extra_info("ssl_object") is None:
-            sent = await _by_descriptor(request.transport, writer, body, context.stall_timeout)
-            if sent != body.length:
+        transport = request.transport
+        if transport is not None and transport.get_extra_info("ssl_object") is None and (body.length is not None or response.chunked):
+            sent = await _by_descriptor(transport, writer, body, context.stall_timeout)
+            if body.length not in (None, sent):
                 raise EOFError("a body has another length than was announced")
         else:
             sent = await _by_writer(response, body, context.stall_timeout)
@@ -122,25 +126,49 @@ async def _read(piece: FileSlice) -> AsyncGenerator[bytes, None]:
 
 
 async def _by_descriptor(transport: asyncio.Transport, writer: AbstractStreamWriter, body: Body, stall: float) -> int:
-    """Sends all pieces with a known total length; returns the number of bytes sent."""
+    """Sends all pieces; returns the number of their bytes.
+
+    Where the length was announced, what comes early may wait in the kernel for company. Else every piece is a chunk of HTTP/1.1,
+    and goes out at once: nobody knows when the next one will be there.
+    """
     writer.send_headers()
     await _flushed(transport, writer)
     outside = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
     outside.setblocking(False)
     sent = 0
     try:
-        async with aclosing(_with_last(body.pieces)) as pieces:
-            async for piece, last in pieces:
-                if isinstance(piece, bytes):
-                    await _send_bytes(outside, piece, 0 if last else socket.MSG_MORE, stall)
-                    sent += len(piece)
-                else:
-                    await _send_file(outside, piece, stall)
-                    sent += piece.length
+        if body.length is None:
+            async with aclosing(body.pieces):
+                async for piece in body.pieces:
+                    sent += await _send_chunk(outside, piece, stall)
+        else:
+            async with aclosing(_with_last(body.pieces)) as pieces:
+                async for piece, last in pieces:
+                    sent += await _send_piece(outside, piece, 0 if last else socket.MSG_MORE, stall)
     finally:
         outside.close()
-    # aiohttp counts what passes through its writer; nothing did, and nothing is owed any more.
-    writer.length = 0
+    if body.length is not None:
+        writer.length = 0  # aiohttp counts what passes through its writer; nothing did, and nothing is owed any more
+    return sent
+
+
+async def _send_piece(outside: socket.socket, piece: Piece, flags: int, stall: float) -> int:
+    if isinstance(piece, bytes):
+        await _send_bytes(outside, piece, flags, stall)
+        return len(piece)
+    await _send_file(outside, piece, stall)
+    return piece.length
+
+
+async def _send_chunk(outside: socket.socket, piece: Piece, stall: float) -> int:
+    """A chunk (RFC 9112 7.1). aiohttp sends the last one, which is empty, and so must no other be."""
+    if isinstance(piece, bytes) and len(piece) <= JOINED:
+        if piece:
+            await _send_bytes(outside, b"%x\r\n%b\r\n" % (len(piece), piece), 0, stall)
+        return len(piece)
+    await _send_bytes(outside, b"%x\r\n" % (len(piece) if isinstance(piece, bytes) else piece.length), socket.MSG_MORE, stall)
+    sent = await _send_piece(outside, piece, socket.MSG_MORE, stall)
+    await _send_bytes(outside, b"\r\n", 0, stall)
     return sent
 
 

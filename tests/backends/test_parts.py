@@ -92,7 +92,7 @@ async def test_parts_have_their_type_first_and_a_location_where_they_have_one() 
     assert (
         data
         == (
-            f"\r\n--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Location: a/1\r\n\r\none"
+            f"--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Location: a/1\r\n\r\none"
             f"\r\n--{boundary}\r\nContent-Type: image/jpeg\r\n\r\ntwo\r\n--{boundary}--\r\n"
         ).encode()
     )

@@ -22,6 +22,7 @@ def test_a_body_as_it_goes_out() -> None:
     assert (
         part_head("b", "image/jpeg", [("Content-Location", "/x")]) == b"\r\n--b\r\nContent-Type: image/jpeg\r\nContent-Location: /x\r\n\r\n"
     )
+    assert part_head("b", "a/b", first=True) == b"--b\r\nContent-Type: a/b\r\n\r\n"
     assert closing("b") == b"\r\n--b--\r\n"
 
 
@@ -51,7 +52,8 @@ def test_client_ohif_finds_the_end_of_the_head_in_512_bytes() -> None:
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=5))
 def test_client_dicomweb_client_reads_every_part(bodies: list[bytes]) -> None:
     boundary = new_boundary()
-    content = b"".join(part_head(boundary, DICOM) + body for body in bodies) + closing(boundary)
+    heads = [part_head(boundary, DICOM, first=number == 0) for number in range(len(bodies))]
+    content = b"".join(head + body for head, body in zip(heads, bodies, strict=True)) + closing(boundary)
     response: Any = FakeResponse(content, content_type("application/dicom", boundary))
     client = DICOMwebClient("http://localhost")
     assert [bytes(part) for part in client._decode_multipart_message(response, stream=False)] == bodies

@@ -95,7 +95,7 @@ async def test_ohif_fills_its_list(stored: Gate) -> None:
         "00201208",
     ]
     assert [tag for tag in shown if not study.get(tag, {}).get("Value")] == []
-    assert study["00080060"]["Value"] == ["CT"]
+    assert study["00080061"]["Value"] == ["CT"] and "00080060" not in study  # of series, and so never of studies: PS3.18 10.6.3.3.1
     assert study["00100010"]["Value"][0]["Alphabetic"] == "Doe^Jane"
 
 
