@@ -7,6 +7,7 @@
         routes       every URL on one screen
         middleware   what surrounds each request
         stow  qido  wado  health
+        documents  conditional  encoding  compression  kept   a JSON or XML document as an answer
         capabilities  wadl  openapi  description  parameters   what the routes say of themselves
         public_url   scheme, host and prefix that the client sees
         sending      a body onto the socket by the cheapest way
@@ -14,7 +15,7 @@
     backends/   where instances rest
         base         the protocol and its values        memory   the reference
         representations  views  bulk  parts  documents  validators  what backends that hold bytes have in common:
-        results  evaluate                                       bodies, and answers to searches
+        results  needs  evaluate                                bodies, and answers to searches
         local/       files + SQLite
     metrics  logs                          what can be seen from outside
     ---- below this line nothing does I/O, or knows asyncio, aiohttp, sqlite3 or metrics ----

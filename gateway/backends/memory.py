@@ -20,7 +20,7 @@ from gateway.backends.documents import metadata_body
 from gateway.backends.evaluate import all_match
 from gateway.backends.policy import OnDuplicate
 from gateway.backends.representations import Blob, instances, state_of_all
-from gateway.backends.results import Attributes, asked, attribute, instance_result, rendered, series_result, study_result
+from gateway.backends.results import Attributes, asked, attribute, instance_alone, instance_result, rendered, series_result, study_result
 from gateway.backends.views import frames_body
 from gateway.dicom.attributes import INDEX_TAGS, IndexAttributes, index_attributes
 from gateway.dicom.elements import Limits, Walk
@@ -324,9 +324,8 @@ class _Search:
 
     def _instance_result(self, first: _Held) -> Attributes:
         instance = first.instance
-        above = partial(self._series_result, first)
-        resource = Resource(*first.key)
-        return instance_result(first.attributes.instance, above, self._query, resource, instance.sop_class, instance.transfer_syntax)
+        alone = instance_alone(first.attributes.instance, Resource(*first.key), instance.sop_class, instance.transfer_syntax)
+        return instance_result(alone, partial(self._series_result, first), self._query)
 
 
 def _grouped(held: list[_Held], level: Level) -> dict[tuple[str, ...], list[_Held]]:

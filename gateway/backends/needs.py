@@ -47,7 +47,11 @@ def document(query: Query) -> bool:
 
 
 def nothing_more(query: Query) -> bool:
-    """Whether every study result shows all that is asked for anyway."""
-    if query.level != "study" or query.include_all:
+    """Whether results show all that is asked for anyway: those of studies, and of instances of one series, are kept ready."""
+    if query.include_all or not (query.level == "study" or query.resource.series is not None):
         return False
-    return all(map(in_index, fields(query)))
+    return all(in_index(tag) and level_of_field(tag) == query.level and tag != _HIDDEN for tag in fields(query))
+
+
+_HIDDEN = 0x00020010
+"""Only shown to those who ask."""

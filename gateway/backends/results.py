@@ -92,15 +92,9 @@ def series_result(own: Attributes, study: Attributes, query: Query, resource: Re
     }  # fmt: skip
 
 
-def instance_result(
-    own: Attributes, series: Callable[[], Attributes], query: Query, resource: Resource, sop_class: str, syntax: str
-) -> Attributes:
-    """An instance.
-
-    :param series: makes the result of its series, which is shown too unless the URL names it.
-    """
-    above = {} if query.resource.series is not None else series()
-    return above | _INSTANCE | own | {
+def instance_alone(own: Attributes, resource: Resource, sop_class: str, syntax: str) -> Attributes:
+    """An instance as a search in its series shows it."""
+    return _INSTANCE | own | {
         "00080016": attribute("UI", sop_class),
         "00080018": attribute("UI", resource.instance or ""),
         "00080056": attribute("CS", "ONLINE"),
@@ -109,6 +103,15 @@ def instance_result(
         "0020000D": attribute("UI", resource.study or ""),
         "0020000E": attribute("UI", resource.series or ""),
     }  # fmt: skip
+
+
+def instance_result(alone: Attributes, series: Callable[[], Attributes], query: Query) -> Attributes:
+    """An instance.
+
+    :param alone: `instance_alone`.
+    :param series: makes the result of its series, which is shown too unless the URL names it.
+    """
+    return alone if query.resource.series is not None else series() | alone
 
 
 _STUDY: Attributes = {

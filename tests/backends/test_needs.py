@@ -59,6 +59,7 @@ def test_headers_are_read_when_results_show_what_the_index_does_not_hold(level: 
         ("study", {"includefield": "00091001"}, False),
         ("study", {"includefield": "all"}, False),
         ("series", {}, False),
+        ("instance", {}, False),
     ],
 )
 def test_most_lists_of_studies_ask_for_nothing_more(level: Level, params: dict[str, str], expected: bool) -> None:

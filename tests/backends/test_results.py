@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.backends.results import KEYS, asked, attribute, instance_result, rendered, series_result, study_result
+from gateway.backends.results import KEYS, asked, attribute, instance_alone, instance_result, rendered, series_result, study_result
 from gateway.dicom import dictionary
 from gateway.dicomweb.matching import Universal
 from gateway.dicomweb.query import Filter, Query
@@ -140,14 +140,8 @@ def test_a_series_names_its_study_and_carries_it_unless_the_url_does() -> None:
 )
 def test_an_instance_carries_what_the_url_leaves_open(resource: Resource, carried: set[str]) -> None:
     query = Query("instance", resource)
-    found = instance_result(
-        INSTANCE,
-        lambda: series_result(SERIES, ABOVE, query, Resource("1.2", "1.2.3"), 5),
-        query,
-        Resource("1.2", "1.2.3", "1.2.3.4"),
-        "1.9",
-        "1",
-    )
+    alone = instance_alone(INSTANCE, Resource("1.2", "1.2.3", "1.2.3.4"), "1.9", "1")
+    found = instance_result(alone, lambda: series_result(SERIES, ABOVE, query, Resource("1.2", "1.2.3"), 5), query)
     assert {"00100020", "00080060", "00201208", "00201209"} & set(found) == carried
     assert found["00081190"]["Value"] == ["@/studies/1.2/series/1.2.3/instances/1.2.3.4"]
     assert [found[tag]["Value"] for tag in ("00080016", "00080018", "00083002")] == [["1.9"], ["1.2.3.4"], ["1"]]

@@ -16,6 +16,7 @@ from gateway.backends.local.index import Readers
 from gateway.backends.local.tombstones import Tombstones
 from gateway.backends.local.transactions import Reread
 from gateway.backends.local.writer import GROUP, Writer, transaction
+from gateway.dicom.metadata import MODEL
 from gateway.errors import GatewayError, StoreUnavailable
 
 GRACE_SECONDS = 60.0
@@ -42,6 +43,7 @@ def repair(files: Files, connect: Callable[[], sqlite3.Connection], finish: Call
     2. Files that dead processes were receiving go.
     3. Deletes that are in the tombstones but not in the index are done.
     4. Blobs that were renamed but never committed go.
+    5. Kept DICOM JSON goes when another version of its writer made it.
     """
     files.sweep_dead()
     with files.write_lock():
@@ -52,6 +54,7 @@ def repair(files: Files, connect: Callable[[], sqlite3.Connection], finish: Call
             schema.migrate(db)
             transaction(db, finish)
             _sweep_uncommitted(files, db)
+            transaction(db, _forget_old_documents)
         finally:
             db.close()
 
@@ -62,6 +65,13 @@ def finish_deletes(db: sqlite3.Connection, tombstones: Tombstones, reread: Rerea
     applied: int = db.execute("SELECT value FROM meta WHERE key = 'tombstone_bytes'").fetchone()[0]
     for tombstone, offset in tombstones.since(applied):
         transactions.delete(db, tombstone, reread, offset)
+
+
+def _forget_old_documents(db: sqlite3.Connection) -> None:
+    known = db.execute("SELECT value FROM meta WHERE key = 'model'").fetchone()
+    if known != (MODEL,):
+        db.execute("DELETE FROM metadata")
+        db.execute("INSERT OR REPLACE INTO meta VALUES ('model', ?)", (MODEL,))
 
 
 def _sweep_uncommitted(files: Files, db: sqlite3.Connection) -> None:

@@ -12,7 +12,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import orjson
+
+from gateway.backends.results import instance_alone, rendered
 from gateway.dicomweb.names import plain
+from gateway.dicomweb.resources import Resource
 from gateway.errors import StoreUnavailable
 
 VERSION = 2
@@ -68,6 +72,10 @@ CREATE INDEX instance_number ON instance (CAST(number AS REAL), series);
 -- Names without case and accents (`dicomweb.names.plain`), and the few with several component groups.
 UPDATE study SET patient_name = plain(patient_name), referring = plain(referring), date = replace(date, '.', ''),
     birth_date = replace(birth_date, '.', '');
+
+-- An instance's attributes are what a search in its series shows: such searches are the most, and return thousands.
+UPDATE instance SET attributes = (SELECT alone(instance.attributes, s.uid, e.uid, instance.uid, instance.sop_class, instance.syntax)
+    FROM series e JOIN study s ON s.id = e.study WHERE e.id = instance.series);
 CREATE INDEX study_name_groups ON study (patient_name) WHERE instr(patient_name, '=') > 0;
 """
 
@@ -112,7 +120,12 @@ def migrate(connection: sqlite3.Connection) -> None:
     found = version(connection)
     if found > VERSION:
         raise StoreUnavailable(f"the index has version {found}, this gateway knows {VERSION}; start the newer gateway again")
+    connection.create_function("alone", 6, _alone, deterministic=True)
     connection.create_function("plain", 1, lambda name: name and plain(name), deterministic=True)
     while found < VERSION:
         connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[found]}PRAGMA user_version = {found + 1};COMMIT;")
         found += 1
+
+
+def _alone(own: bytes, study: str, series: str, sop: str, sop_class: str, syntax: str) -> bytes:
+    return rendered(instance_alone(orjson.loads(own), Resource(study, series, sop), sop_class, syntax))

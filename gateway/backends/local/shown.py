@@ -26,6 +26,9 @@ def shown(query: Query, row: tuple[Any, ...], document: bytes | None) -> bytes:
     :param document: the header of the result's earliest instance, where the query needs it.
     """
     usual_is_all = _nothing_more(query)
+    if usual_is_all and query.level == "instance":
+        ready: bytes = row[9]
+        return ready
     if usual_is_all and len(row[2]) <= SMALL:
         return _listed(row[1:6])
     usual = _USUAL[query.level](query, row)
@@ -49,7 +52,7 @@ def _known(query: Query, row: tuple[Any, ...]) -> Attributes:
     known = _study(query, row)
     if query.level != "study":
         known = known | _series(query, row)
-    return known | {"00020010": attribute("UI", row[12])} if query.level == "instance" else known
+    return known | {"00020010": attribute("UI", row[10])} if query.level == "instance" else known
 
 
 def _study(_: Query, row: tuple[Any, ...]) -> Attributes:
@@ -67,8 +70,7 @@ def _series(query: Query, row: tuple[Any, ...]) -> Attributes:
 
 
 def _instance(query: Query, row: tuple[Any, ...]) -> Attributes:
-    own: Attributes = orjson.loads(row[10])
-    return instance_result(own, partial(_series, query, row), query, Resource(row[1], row[6], row[9]), row[11], row[12])
+    return instance_result(orjson.loads(row[9]), partial(_series, query, row), query)
 
 
 _USUAL: dict[Level, Callable[[Query, tuple[Any, ...]], Attributes]] = {"study": _study, "series": _series, "instance": _instance}

@@ -32,7 +32,7 @@ _COLUMNS: dict[Level, str] = {
     "study": f"s.source, s.uid, s.attributes, s.series_count, s.instance_count, {_MODALITIES}",
     "series": "e.source, s.uid, s.attributes, s.series_count, s.instance_count, {modalities}, e.uid, e.attributes, e.instance_count",
     "instance": """i.generation, s.uid, s.attributes, s.series_count, s.instance_count, {modalities}, e.uid, e.attributes, e.instance_count,
-        i.uid, i.attributes, i.sop_class, i.syntax""",
+        i.attributes, i.syntax""",
 }
 _BELOW: dict[Level, str] = {
     "study": "s.id IN (SELECT e.study FROM series e{join} WHERE {where})",

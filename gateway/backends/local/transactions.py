@@ -15,6 +15,7 @@ import orjson
 from gateway.backends.local.prepared import Outcome, Prepared, column, item_text
 from gateway.backends.local.tombstones import Tombstone
 from gateway.backends.policy import OnDuplicate
+from gateway.backends.results import instance_alone, rendered
 from gateway.dicom.attributes import IndexAttributes
 from gateway.dicomweb.resources import Resource
 
@@ -110,8 +111,10 @@ class _Batch:
     def _insert(self, series: int, new: Prepared) -> None:
         own, pixels = new.attributes.instance, new.pixels
         where = (None, None, None, None) if pixels is None else (pixels.tag, pixels.start, pixels.end, pixels.frames)
+        uids = new.instance
+        alone = instance_alone(own, Resource(uids.study, uids.series, uids.sop), uids.sop_class, uids.transfer_syntax)
         facts = (new.instance.sop_class, column(own, "00200013"), new.instance.transfer_syntax, new.size, new.checksum, self.now)
-        self.db.execute(_INSERT_INSTANCE, (self.generation, series, new.instance.sop, orjson.dumps(own), *facts, *where))
+        self.db.execute(_INSERT_INSTANCE, (self.generation, series, new.instance.sop, rendered(alone), *facts, *where))
         self.moves.append((new.path, self.generation))
         self.generation += 1
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.backends.local import search
+from gateway.backends.local import housekeeping, search
 from gateway.backends.local.index import Row, instances, kept_metadata
 from gateway.backends.local.store import LocalStore
 from gateway.dicomweb.resources import Resource
@@ -32,6 +32,19 @@ async def test_what_is_made_is_kept(open_store: OpenStore) -> None:
     made = await asyncio.to_thread(opened._headers.documents, found)
     assert [json.loads(one)["00080018"]["Value"] for one in made] == [[row.sop] for row in found]
     assert await kept(opened) == {row.generation: one for row, one in zip(found, made, strict=True)}
+
+
+async def test_what_another_writer_made_is_made_anew(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_store()
+    await store(opened, dicom())
+    await asyncio.to_thread(opened._headers.documents, rows(opened, Resource("1.1")))
+    assert await kept(opened)
+    await opened.aclose()
+    same = open_store()
+    assert await kept(same)
+    await same.aclose()
+    monkeypatch.setattr(housekeeping, "MODEL", "another")
+    assert not await kept(open_store())
 
 
 async def test_an_instance_whose_file_has_gone_is_left_out(open_store: OpenStore) -> None:

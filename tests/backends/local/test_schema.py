@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from gateway.backends.local import schema
+from gateway.backends.local import schema, search
+from gateway.backends.local.statements import plan_of
+from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import StoreUnavailable
+from tests.backends.made import query
 
 
 def value(db: sqlite3.Connection, pragma: str) -> object:
@@ -94,4 +99,25 @@ def test_uids_are_unique_where_the_model_says_so(path: Path) -> None:
     for sql, values in ((study, ("1",)), (series, (1, "1.1"))):
         with pytest.raises(sqlite3.IntegrityError):
             db.execute(sql, values)
+    db.close()
+
+
+def test_an_index_of_the_first_version_finds_the_same_after_its_migration(tmp_path: Path) -> None:
+    db = schema.connect(tmp_path / "index.sqlite")
+    db.executescript(f"BEGIN;{schema._MIGRATIONS[0]}PRAGMA user_version = 1;COMMIT;")
+    db.execute("""INSERT INTO study VALUES (1, '1.1', 1, '{}', '2024.01.31', NULL, NULL, NULL, 'müller^jörg^=山田', 'P1', NULL, NULL,
+        NULL, NULL, 1, 1)""")
+    db.execute("INSERT INTO series VALUES (1, 1, '1.1.1', 1, '{}', 'CT', NULL, NULL, NULL, NULL, NULL, NULL, NULL, 1)")
+    own = b'{"00080008":{"vr":"CS","Value":["AXIAL"]}}'
+    db.execute("INSERT INTO instance VALUES (1, 1, '1.1.1.1', ?, '1.9', '7', '1.2.840', 5, x'00', 0.5, NULL, NULL, NULL, NULL)", (own,))
+    schema.migrate(db)
+    assert schema.version(db) == schema.VERSION
+    for level, resource, params in (
+        ("study", Resource(), {"PatientName": "MULLER^Jorg"}),
+        ("study", Resource(), {"PatientName": "山田", "StudyDate": "20240131"}),
+        ("instance", Resource("1.1", "1.1.1"), {"InstanceNumber": "7"}),
+    ):
+        [found] = search.answer(db, plan_of(query(cast(Level, level), resource, **params))).results
+    shown = json.loads(found)
+    assert [shown[key]["Value"][0] for key in ("00080008", "00080016", "00080018", "0020000D")] == ["AXIAL", "1.9", "1.1.1.1", "1.1"]
     db.close()

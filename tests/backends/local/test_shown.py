@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 
 from gateway.backends.local.shown import parsed, shown
+from gateway.backends.results import attribute, instance_alone, rendered
 from gateway.dicomweb.resources import Level, Resource
 from tests.backends.made import query
 
 STUDY = b'{"00100020":{"vr":"LO","Value":["P1"]}}'
 SERIES = b'{"00080060":{"vr":"CS","Value":["CT"]}}'
-INSTANCE = b'{"00200013":{"vr":"IS","Value":[7]}}'
+INSTANCE = rendered(instance_alone({"00200013": attribute("IS", 7)}, Resource("1.2", "1.2.3", "1.2.3.4"), "1.9", "1.2.840.1"))
 ROW = (9, "1.2", STUDY, 2, 5, "CT,SEG")
 ROWS: dict[Level, tuple[Any, ...]] = {
     "study": ROW,
     "series": (*ROW, "1.2.3", SERIES, 3),
-    "instance": (*ROW, "1.2.3", SERIES, 3, "1.2.3.4", INSTANCE, "1.9", "1.2.840.1"),
+    "instance": (*ROW, "1.2.3", SERIES, 3, INSTANCE, "1.2.840.1"),
 }
 
 
@@ -46,6 +47,13 @@ def test_what_is_above_is_shown_below_when_it_is_asked_for() -> None:
     wanted = [found[key] for key in ("00100020", "00080061", "00201208", "00201209", "00020010", "00080060")]
     assert wanted == [["P1"], ["CT", "SEG"], [5], [3], ["1.2.840.1"], ["CT"]]
     assert "00100020" not in result("instance", None, Resource("1.2", "1.2.3"))
+
+
+def test_an_instance_of_a_series_is_ready_to_go_out() -> None:
+    asked = query("instance", Resource("1.2", "1.2.3"), InstanceNumber="7", includefield="00083002")
+    assert shown(asked, ROWS["instance"], None) is INSTANCE
+    assert shown(query("instance", Resource("1.2", "1.2.3"), includefield="00020010"), ROWS["instance"], None) != INSTANCE
+    assert len(shown(query("instance", Resource("1.2")), ROWS["instance"], None)) > len(INSTANCE)
 
 
 def test_a_study_that_is_listed_again_is_shown_as_it_is_now() -> None:
