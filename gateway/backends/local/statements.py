@@ -67,10 +67,18 @@ def plan_of(query: Query) -> Plan:
 
 
 def page_statement(count: Count, columns: str) -> str:
-    """The page of results that a query asks for; its parameters are those of the conditions, then limit and offset."""
+    """The page of results that a query asks for; its parameters are those of the conditions, then limit and offset.
+
+    What has to be sorted is sorted as numbers, and only the page is read whole: SQLite would else carry all columns of all that
+    is found through its sorter, and work out Modalities in Study for each.
+    """
     plan, level = count.plan, count.plan.query.level
     source = _in_order(level) if count.wants_order() else _FROM[level]
-    return f"SELECT {columns} FROM {source}{where_clause(plan.where, level)} ORDER BY {_SORT[level]} LIMIT ? OFFSET ?"  # noqa: S608 - built of constants only
+    chosen, order = where_clause(plan.where, level), f" ORDER BY {_SORT[level]}"
+    if not plan.where or plan.query.resource.study is not None:
+        return f"SELECT {columns} FROM {source}{chosen}{order} LIMIT ? OFFSET ?"  # noqa: S608 - built of constants only
+    keys = f"SELECT {KEY[level]} FROM {source}{chosen}{order} LIMIT ? OFFSET ?"  # noqa: S608 - built of constants only
+    return f"SELECT {columns} FROM {_FROM[level]} WHERE {KEY[level]} IN ({keys}){order}"  # noqa: S608 - built of constants only
 
 
 def rows_of_keys(db: sqlite3.Connection, query: Query, keys: Sequence[int]) -> list[tuple[Any, ...]]:
