@@ -52,7 +52,7 @@ async def build(settings: Settings, *, slot: int = 0) -> web.Application:
         settings.server.public_url,
         settings.limits.stow_in_flight,
         settings.server.trusted_proxies,
-        Compression(settings.limits.compressed_bytes),
+        Compression(settings.limits.kept_bytes),
         settings.server.cache_control,
     )
     in_flight = InFlight()

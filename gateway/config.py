@@ -186,8 +186,8 @@ class Limits(Section):
     """Instances of a search, whatever limit it names."""
     offset_max: Count = 1_000_000
     """How far a search may skip; every skipped row is read."""
-    compressed_bytes: Size = ByteSize(32 * _MIB)
-    """Compressed answers that a worker keeps for the next caller, those not asked for longest go first; 0 keeps none."""
+    kept_bytes: Size = ByteSize(32 * _MIB)
+    """Finished metadata, and compressed answers, that a worker keeps for the next caller; the oldest go first, 0 keeps none."""
 
     @model_validator(mode="after")
     def _defaults_fit(self) -> Limits:

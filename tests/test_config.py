@@ -86,7 +86,7 @@ def test_lists_in_the_environment_are_written_with_commas_or_as_json(monkeypatch
         ("[server]\npublic_url = 'https://user:secret@x'", "server.public_url: must look like https://"),
         ("[server]\ncache_control = ''", "server.cache_control: must be directives such as"),
         ('[server]\ncache_control = "private\\nX-Other: 1"', "server.cache_control: must be directives such as"),
-        ("[limits]\ncompressed_bytes = -1", "limits.compressed_bytes: could not parse"),
+        ("[limits]\nkept_bytes = -1", "limits.kept_bytes: could not parse"),
         ("[server]\ncors_origins = ['https://a/path']", "server.cors_origins: an origin is"),
         ("[limits]\nresults_default = 6000", "limits: results_default and instances_default cannot pass"),
         ("[stores.'A B']", "stores: 'A B' is no store name"),

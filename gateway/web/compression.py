@@ -5,9 +5,9 @@ Rules:
 2. Never on the loop. `AT_ONCE` pieces are worked on at the same time, in the threads that asyncio has; the others wait.
 3. A body goes out as it is made: its first piece is flushed, so that a caller of 2,000 instances waits for 8 of them.
 4. A compressor holds memory for as long as its reader takes (`WINDOW_LOG`); with `STREAMS` of them further answers go out plain.
-5. What is whole is kept under its entity tag, and the next caller gets those bytes. The tag is made of the content, of the URL
-   and of the base URL inside (see `conditional`), so what is found under it is what this caller would have got. Two who
-   ask first at the same time both compress: neither waits for the other one's reader.
+5. What is whole is kept under its entity tag, compressed or not, and the next caller gets those bytes. The tag is made of the
+   content, of the URL and of the base URL inside (see `conditional`), so what is found under it is what this caller would have
+   got. Two who ask first at the same time both compress: neither waits for the other one's reader.
 
 Patient data may be compressed under TLS although lengths then say something of it (BREACH): that attack makes a victim's
 browser send requests whose text comes back beside a secret. Bodies here hold no text of the request but the Host, and no
@@ -36,7 +36,7 @@ else:
     from backports import zstd
 
 KEPT_BYTES = 32 << 20
-"""Default of limits.compressed_bytes: metadata of 200 instances is 5 to 50 KB when compressed, so this is a day's work list."""
+"""Default of limits.kept_bytes: metadata of 200 instances is a megabyte, and 5 to 50 KB when compressed: a day's work list."""
 
 AT_ONCE = 2
 """Pieces that a process compresses at the same time: it has about one CPU, and the loop needs a share of it."""
@@ -49,9 +49,6 @@ MINIMUM = 1024
 
 GATHERED = 64 << 10
 """Bytes that are worth a turn in a thread, which costs as much as compressing 20 KB."""
-
-SENT = 256 << 10
-"""Bytes of a kept body that are sent at once: a slow reader has server.stall_timeout for each."""
 
 GZIP_LEVEL = 6
 """Metadata becomes 90 times smaller, at 270 MB/s; level 1 is twice as fast and makes it 30 times smaller."""
@@ -119,7 +116,7 @@ class Compression:
         :param tag: see `body`.
         """
         if tag is not None and (found := self._found(coding, tag)):
-            return found.data
+            return b"".join(found.pieces)
         made = await self._turn(partial(_finished, _COMPRESSORS[coding](), [data]))
         _count(coding, "made", len(data), len(made))
         if tag is not None:
@@ -134,11 +131,31 @@ class Compression:
         :param tag: what the result is kept under, made of all that its bytes depend on; None to keep nothing.
         """
         if tag is not None and (found := self._found(coding, tag)):
-            return replace(body, media_type=found.media_type, pieces=_cut(found.data), length=len(found.data), select=None)
+            return replace(body, media_type=found.media_type, pieces=_sent(found), length=found.length, select=None)
         if self.streams >= STREAMS:
             return None
         self.streams += 1
         return replace(body, pieces=self._pieces(coding, body, tag), length=None, select=None, close=self._closing(body))
+
+    def plain(self, body: Body, tag: str | None) -> Body:
+        """The same body as it is, kept like the others: to read and join 200 headers again costs four times as much."""
+        if tag is None:
+            return body
+        if (found := self.kept.get(tag)) is not None:
+            return replace(body, media_type=found.media_type, pieces=_sent(found), length=found.length, select=None)
+        return replace(body, pieces=self._noted(body, tag), select=None)
+
+    async def _noted(self, body: Body, tag: str) -> AsyncGenerator[Piece, None]:
+        beginning = self.kept.begin(tag, body.media_type)
+        try:
+            async with aclosing(body.pieces):
+                async for piece in body.pieces:
+                    if isinstance(piece, bytes):
+                        beginning.add(piece)
+                    yield piece
+            beginning.keep()
+        finally:
+            beginning.drop()
 
     def _closing(self, body: Body) -> Callable[[], None]:
         """Gives the place of a stream back, once."""
@@ -198,10 +215,9 @@ def _count(coding: Coding, source: str, came: int, went: int) -> None:
     metrics.COMPRESSION_OUT_BYTES.labels(coding).inc(went)
 
 
-async def _cut(data: bytes) -> AsyncGenerator[Piece, None]:
-    """Kept bytes in pieces of which each gets its own time to be sent."""
-    for start in range(0, len(data), SENT):
-        yield data[start : start + SENT]
+async def _sent(entry: Entry) -> AsyncGenerator[Piece, None]:
+    for piece in entry.pieces:
+        yield piece
 
 
 async def _gathered(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[tuple[list[bytes], bool], None]:

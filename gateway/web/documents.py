@@ -40,7 +40,7 @@ async def streamed(request: web.Request, service: Service, body: Body, validator
         return web.Response(status=304, headers=service.caching | own.headers)
     made = None if coding is None else service.compression.body(coding, body, own.etag)
     if made is None or coding is None:
-        return await send(request, body, headers=service.caching | validators.headers)
+        return await send(request, service.compression.plain(body, validators.etag), headers=service.caching | validators.headers)
     return await send(request, made, headers=service.caching | own.headers | {"Content-Encoding": coding})
 
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from gateway import metrics
 
+SENT = 256 << 10
+"""Bytes of a kept body that are sent at once: a slow reader has server.stall_timeout for each."""
+
 SHARE = 8
 """One body takes at most this part of the room (an eighth), so that a huge one does not drive out all the others."""
 
@@ -22,10 +25,19 @@ OVERHEAD = 512
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A whole body. :param media_type: its Content-Type, for a multipart boundary belongs to the bytes."""
+    """A whole body.
+
+    :param media_type: its Content-Type, for a multipart boundary belongs to the bytes.
+    :param pieces: its bytes as they are sent, so that nothing is cut or copied when it is asked for.
+    """
 
     media_type: str
-    data: bytes
+    pieces: tuple[bytes, ...]
+
+    @property
+    def length(self) -> int:
+        """Bytes of it."""
+        return sum(map(len, self.pieces))
 
 
 class Kept:
@@ -50,7 +62,7 @@ class Kept:
         """Makes room for so many bytes; False when those that are still being made leave none."""
         while self.taken + count > self.bound and self._entries:
             _, entry = self._entries.popitem(last=False)
-            self.give_back(OVERHEAD + len(entry.data))
+            self.give_back(OVERHEAD + entry.length)
         if self.taken + count > self.bound:
             return False
         self.taken += count
@@ -66,7 +78,7 @@ class Kept:
         """Adds a body whose room is taken; the older one of that key is forgotten."""
         old = self._entries.pop(key, None)
         if old is not None:
-            self.give_back(OVERHEAD + len(old.data))
+            self.give_back(OVERHEAD + old.length)
         self._entries[key] = entry
 
 
@@ -100,7 +112,8 @@ class Beginning:
         """The body is whole."""
         if not self._over:
             self._over = True
-            self._kept.put(self._key, Entry(self._media_type, b"".join(self._pieces)))
+            data = b"".join(self._pieces)
+            self._kept.put(self._key, Entry(self._media_type, tuple(data[at : at + SENT] for at in range(0, len(data), SENT))))
 
     def drop(self) -> None:
         """It will not become whole; nothing happens when it was kept or dropped before."""

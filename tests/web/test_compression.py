@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 
 from gateway.app import SERVICE
 from gateway.backends.base import Body, FileSlice, Piece
-from gateway.web import compression
+from gateway.web import compression, kept
 from gateway.web.compression import AT_ONCE, GATHERED, Compression
 from gateway.web.encoding import Coding
 from tests.backends.made import dicom, read, study
@@ -151,8 +151,19 @@ async def test_what_is_whole_is_kept_with_its_type() -> None:
     assert await compressing.document("gzip", b"", "tag") == data
 
 
+async def test_what_goes_out_as_it_is_is_kept_too(serve: Serve) -> None:
+    gate = await filled(await serve(backend="local"))
+    first = await gate.get("/studies/1.5/metadata", headers={"Accept-Encoding": "identity"})
+    again = await gate.get("/studies/1.5/metadata", headers={"Accept-Encoding": "identity"})
+    assert (first.headers["Transfer-Encoding"], again.headers["Content-Length"]) == ("chunked", str(len(first.body)))
+    assert (again.body, again.headers["ETag"]) == (first.body, first.headers["ETag"])
+    await gate.store(dicom("1.5", "1.5.1", "1.5.1.99"))
+    changed = await gate.get("/studies/1.5/metadata", headers={"Accept-Encoding": "identity"})
+    assert len(changed.json) == len(again.json) + 1
+
+
 async def test_what_is_kept_is_sent_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compression, "SENT", 7)
+    monkeypatch.setattr(kept, "SENT", 7)
     compressing = Compression()
     data = await compressing.document("gzip", b"x", "tag")
     found = compressing.body("gzip", Body("", body()), "tag")
@@ -204,7 +215,7 @@ async def test_two_who_ask_first_at_the_same_time_do_not_wait_for_each_other() -
     assert isinstance(started, bytes) and data.startswith(started)
     await first.aclose()
     found = compressing.kept.get("tag")
-    assert found is not None and found.data == data
+    assert found is not None and b"".join(found.pieces) == data
 
 
 # -- over HTTP
@@ -300,7 +311,7 @@ async def test_kept_answers_are_used_again_until_something_changes(gate: Gate, c
 
 
 async def test_nothing_is_kept_where_the_setting_says_so(serve: Serve) -> None:
-    gate = await filled(await serve(backend="memory", limits={"compressed_bytes": 0}))
+    gate = await filled(await serve(backend="memory", limits={"kept_bytes": 0}))
     before = answers("gzip", "made")
     for _ in range(3):
         await gate.get(METADATA, headers={"Accept-Encoding": "gzip"})

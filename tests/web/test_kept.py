@@ -23,7 +23,7 @@ def full(room: Kept, key: str, *pieces: bytes) -> None:
 def test_what_was_kept_is_found_with_its_type() -> None:
     room = Kept(8 * ROOM)
     full(room, "a", b"one", b"", b"two")
-    assert room.get("a") == Entry("text/plain", b"onetwo")
+    assert room.get("a") == Entry("text/plain", (b"onetwo",))
     assert room.get("b") is None
     assert room.taken == OVERHEAD + 6
 
@@ -65,7 +65,7 @@ def test_the_same_key_again_replaces_and_counts_once() -> None:
     room = Kept(8 * ROOM)
     for data in (b"one", b"other"):
         full(room, "a", data)
-    assert (room.get("a"), room.taken) == (Entry("text/plain", b"other"), OVERHEAD + 5)
+    assert (room.get("a"), room.taken) == (Entry("text/plain", (b"other",)), OVERHEAD + 5)
 
 
 @pytest.mark.parametrize("bound", [0, 1, OVERHEAD, SHARE * OVERHEAD])
@@ -95,4 +95,4 @@ def test_the_bound_holds_whatever_happens(steps: list[tuple[str, int, int]]) -> 
         assert 0 <= room.taken <= room.bound
     for beginning in open_.values():
         beginning.drop()
-    assert room.taken == sum(OVERHEAD + len(entry.data) for entry in room._entries.values())
+    assert room.taken == sum(OVERHEAD + entry.length for entry in room._entries.values())

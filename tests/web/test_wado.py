@@ -219,6 +219,7 @@ async def test_the_validator_changes_with_the_bytes(serve: Serve, backend: str) 
 async def test_head_is_get_without_the_body(gate: Gate, path: str) -> None:
     await filled(gate)
     accept = JSON if "metadata" in path else ANY if "frames" in path or "9" in path else PARTS
+    await gate.get(path, accept)  # metadata is kept from now on, and its length known
     get, head = await gate.get(path, accept), await gate.ask("HEAD", path, {"Accept": accept, "Range": "bytes=0-1"})
     assert head.status == get.status
     for name in ("Content-Length", "ETag", "Last-Modified", "Accept-Ranges"):
