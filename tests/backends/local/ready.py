@@ -6,12 +6,14 @@ from pathlib import Path
 
 import xxhash
 
-from gateway.backends.local import schema, transactions
+from gateway.backends.local import schema, search, transactions
 from gateway.backends.local.prepared import Outcome, Prepared
+from gateway.backends.local.statements import plan_of
 from gateway.backends.policy import OnDuplicate
 from gateway.dicom.attributes import INDEX_TAGS, IndexAttributes, index_attributes
 from gateway.dicom.elements import Walk
-from tests.backends.made import identity
+from gateway.dicomweb.query import Query
+from tests.backends.made import identity, study
 
 
 def attributes_of(data: bytes) -> IndexAttributes:
@@ -52,3 +54,21 @@ class Index:
     def meta(self, key: str) -> int:
         found: int = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0]
         return found
+
+
+def twenty_studies(folder: Path) -> Index:
+    """An index of twenty studies of four instances."""
+    made = Index(folder)
+    made.store(*[file for number in range(1, 21) for file in study(f"1.{number}", PatientID=f"P{number}")])
+    return made
+
+
+def statements(index: Index, asked: Query) -> list[str]:
+    """What a search sends to the database, its values filled in."""
+    seen: list[str] = []
+    index.db.set_trace_callback(seen.append)
+    try:
+        search.answer(index.db, plan_of(asked))
+    finally:
+        index.db.set_trace_callback(None)
+    return [sql for sql in seen if "FROM meta" not in sql]

@@ -14,33 +14,16 @@ from gateway.backends.results import KEYS
 from gateway.dicomweb.matching import Exact, Wildcard
 from gateway.dicomweb.query import Filter, Query
 from gateway.dicomweb.resources import Level
-from tests.backends.local.ready import Index
-from tests.backends.made import dicom, query, study
+from tests.backends.local.ready import Index, statements, twenty_studies
+from tests.backends.made import dicom, query
 
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     """Twenty studies of four instances."""
-    made = Index(tmp_path_factory.mktemp("search"))
-    made.store(*[file for number in range(1, 21) for file in study(f"1.{number}", PatientID=f"P{number}")])
+    made = twenty_studies(tmp_path_factory.mktemp("search"))
     yield made
     made.db.close()
-
-
-def statements(index: Index, asked: Query) -> list[str]:
-    """What a search sends to the database, its values filled in."""
-    seen: list[str] = []
-    index.db.set_trace_callback(seen.append)
-    try:
-        search.answer(index.db, plan_of(asked))
-    finally:
-        index.db.set_trace_callback(None)
-    return [sql for sql in seen if "FROM meta" not in sql]
-
-
-def plan(index: Index, asked: Query) -> list[str]:
-    [page] = [sql for sql in statements(index, asked) if "ORDER BY" in sql]
-    return [detail for *_, detail in index.db.execute(f"EXPLAIN QUERY PLAN {page}")]
 
 
 @pytest.mark.parametrize("path", sorted(KEYS))

@@ -10,28 +10,16 @@ from gateway.backends.local import search
 from gateway.backends.local.statements import plan_of
 from gateway.dicomweb.query import Query
 from gateway.dicomweb.resources import Level, Resource
-from tests.backends.local.ready import Index
-from tests.backends.made import query, study
+from tests.backends.local.ready import Index, statements, twenty_studies
+from tests.backends.made import query
 
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     """Twenty studies of four instances."""
-    made = Index(tmp_path_factory.mktemp("search"))
-    made.store(*[file for number in range(1, 21) for file in study(f"1.{number}", PatientID=f"P{number}")])
+    made = twenty_studies(tmp_path_factory.mktemp("search"))
     yield made
     made.db.close()
-
-
-def statements(index: Index, asked: Query) -> list[str]:
-    """What a search sends to the database, its values filled in."""
-    seen: list[str] = []
-    index.db.set_trace_callback(seen.append)
-    try:
-        search.answer(index.db, plan_of(asked))
-    finally:
-        index.db.set_trace_callback(None)
-    return [sql for sql in seen if "FROM meta" not in sql]
 
 
 def plan(index: Index, asked: Query) -> list[str]:
