@@ -27,6 +27,7 @@ from typing import Protocol
 
 from gateway import metrics
 from gateway.backends.base import Body, Piece
+from gateway.backends.representations import close_pieces
 from gateway.web.encoding import Coding
 from gateway.web.kept import Entry, Kept
 
@@ -116,7 +117,7 @@ class Compression:
         :param tag: see `body`.
         """
         if tag is not None and (found := self._found(coding, tag)):
-            return b"".join(found.pieces)
+            return found.read()
         made = await self._turn(partial(_finished, _COMPRESSORS[coding](), [data]))
         _count(coding, "made", len(data), len(made))
         if tag is not None:
@@ -131,7 +132,7 @@ class Compression:
         :param tag: what the result is kept under, made of all that its bytes depend on; None to keep nothing.
         """
         if tag is not None and (found := self._found(coding, tag)):
-            return replace(body, media_type=found.media_type, pieces=_sent(found), length=found.length, select=None)
+            return _as_kept(body, found)
         if self.streams >= STREAMS:
             return None
         self.streams += 1
@@ -142,7 +143,7 @@ class Compression:
         if tag is None:
             return body
         if (found := self.kept.get(tag)) is not None:
-            return replace(body, media_type=found.media_type, pieces=_sent(found), length=found.length, select=None)
+            return _as_kept(body, found)
         return replace(body, pieces=self._noted(body, tag), select=None)
 
     async def _noted(self, body: Body, tag: str) -> AsyncGenerator[Piece, None]:
@@ -201,6 +202,22 @@ class Compression:
                 beginning.drop()
 
 
+def _as_kept(body: Body, found: Entry) -> Body:
+    """The same body out of what is kept. It is taken now, for it may be driven out before it is sent."""
+    left = [found.piece()]
+
+    async def pieces() -> AsyncGenerator[Piece, None]:
+        yield left.pop()
+
+    def close() -> None:
+        close_pieces(left)
+        left.clear()
+        if body.close is not None:
+            body.close()
+
+    return replace(body, media_type=found.media_type, pieces=pieces(), length=found.length, select=None, close=close)
+
+
 def _fed(compressor: Compressor, data: Sequence[bytes], *, flush: bool) -> bytes:
     return compressor.feed(b"".join(data), flush=flush)
 
@@ -213,11 +230,6 @@ def _count(coding: Coding, source: str, came: int, went: int) -> None:
     metrics.COMPRESSED.labels(coding, source).inc()
     metrics.COMPRESSION_IN_BYTES.labels(coding).inc(came)
     metrics.COMPRESSION_OUT_BYTES.labels(coding).inc(went)
-
-
-async def _sent(entry: Entry) -> AsyncGenerator[Piece, None]:
-    for piece in entry.pieces:
-        yield piece
 
 
 async def _gathered(pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[tuple[list[bytes], bool], None]:

@@ -8,13 +8,19 @@ Not for threads: everything here is called on the event loop.
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from weakref import finalize
 
 from gateway import metrics
+from gateway.backends.base import FileSlice, Piece
 
-SENT = 256 << 10
-"""Bytes of a kept body that are sent at once: a slow reader has server.stall_timeout for each."""
+LARGE = 128 << 10
+"""Bytes from which a body is sent by sendfile: below, copying it into the socket is as cheap."""
+
+VECTOR = 1000
+"""Pieces that one call writes; the kernel takes 1024."""
 
 SHARE = 8
 """One body takes at most this part of the room (an eighth), so that a huge one does not drive out all the others."""
@@ -23,21 +29,33 @@ OVERHEAD = 512
 """Bytes that an entry counts beside its data, for its key and objects: so tiny bodies cannot become many without bound."""
 
 
-@dataclass(frozen=True, slots=True)
 class Entry:
-    """A whole body.
+    """A whole body: in memory that has a descriptor when it is large, so that the kernel sends it without copying it.
 
     :param media_type: its Content-Type, for a multipart boundary belongs to the bytes.
-    :param pieces: its bytes as they are sent, so that nothing is cut or copied when it is asked for.
+    :param pieces: its bytes.
     """
 
-    media_type: str
-    pieces: tuple[bytes, ...]
+    def __init__(self, media_type: str, pieces: Sequence[bytes]) -> None:
+        self.media_type = media_type
+        self.length = sum(map(len, pieces))
+        self._data: bytes | None = None
+        self._descriptor = -1
+        if self.length < LARGE:
+            self._data = b"".join(pieces)
+        else:
+            self._descriptor = os.memfd_create("kept", os.MFD_CLOEXEC)
+            finalize(self, os.close, self._descriptor)
+            for start in range(0, len(pieces), VECTOR):
+                os.writev(self._descriptor, pieces[start : start + VECTOR])
 
-    @property
-    def length(self) -> int:
-        """Bytes of it."""
-        return sum(map(len, self.pieces))
+    def piece(self) -> Piece:
+        """All of it, to be sent; who takes it closes it, and may do so long after the entry is gone."""
+        return self._data if self._data is not None else FileSlice(os.dup(self._descriptor), 0, self.length)
+
+    def read(self) -> bytes:
+        """All of it."""
+        return self._data if self._data is not None else os.pread(self._descriptor, self.length, 0)
 
 
 class Kept:
@@ -109,11 +127,16 @@ class Beginning:
             self.drop()
 
     def keep(self) -> None:
-        """The body is whole."""
-        if not self._over:
-            self._over = True
-            data = b"".join(self._pieces)
-            self._kept.put(self._key, Entry(self._media_type, tuple(data[at : at + SENT] for at in range(0, len(data), SENT))))
+        """The body is whole. One for which there is no descriptor left is not kept, and goes out all the same."""
+        if self._over:
+            return
+        try:
+            entry = Entry(self._media_type, self._pieces)
+        except OSError:
+            self.drop()
+            return
+        self._over = True
+        self._kept.put(self._key, entry)
 
     def drop(self) -> None:
         """It will not become whole; nothing happens when it was kept or dropped before."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.backends.base import FileSlice
 from gateway.web import kept
-from gateway.web.kept import OVERHEAD, SHARE, Entry, Kept
+from gateway.web.kept import LARGE, OVERHEAD, SHARE, Kept
 
 ROOM = 2 * OVERHEAD
 """Of a bound of 8 of these, each of which is the share of one body."""
@@ -20,10 +25,16 @@ def full(room: Kept, key: str, *pieces: bytes) -> None:
     beginning.keep()
 
 
+def shown(room: Kept, key: str) -> tuple[str, bytes]:
+    entry = room.get(key)
+    assert entry is not None
+    return entry.media_type, entry.read()
+
+
 def test_what_was_kept_is_found_with_its_type() -> None:
     room = Kept(8 * ROOM)
     full(room, "a", b"one", b"", b"two")
-    assert room.get("a") == Entry("text/plain", (b"onetwo",))
+    assert shown(room, "a") == ("text/plain", b"onetwo")
     assert room.get("b") is None
     assert room.taken == OVERHEAD + 6
 
@@ -65,7 +76,7 @@ def test_the_same_key_again_replaces_and_counts_once() -> None:
     room = Kept(8 * ROOM)
     for data in (b"one", b"other"):
         full(room, "a", data)
-    assert (room.get("a"), room.taken) == (Entry("text/plain", (b"other",)), OVERHEAD + 5)
+    assert (shown(room, "a"), room.taken) == (("text/plain", b"other"), OVERHEAD + 5)
 
 
 @pytest.mark.parametrize("bound", [0, 1, OVERHEAD, SHARE * OVERHEAD])
@@ -96,3 +107,43 @@ def test_the_bound_holds_whatever_happens(steps: list[tuple[str, int, int]]) -> 
     for beginning in open_.values():
         beginning.drop()
     assert room.taken == sum(OVERHEAD + entry.length for entry in room._entries.values())
+
+
+def test_a_large_body_lies_where_the_kernel_can_send_it() -> None:
+    room = Kept(SHARE * 2 * LARGE)
+    pieces = [bytes([number % 256]) * 97 for number in range(LARGE // 97 + 1)]
+    full(room, "a", *pieces)
+    entry = room.get("a")
+    assert entry is not None and entry.read() == b"".join(pieces)
+    taken = entry.piece()
+    assert isinstance(taken, FileSlice) and (taken.offset, taken.length) == (0, entry.length)
+    for key in "bcdefghijklmnopqrstuvw":  # drives the first one out
+        full(room, key, *pieces)
+    del entry
+    assert room.get("a") is None
+    assert os.pread(taken.descriptor, taken.length, 0) == b"".join(pieces)
+    os.close(taken.descriptor)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_body_that_is_driven_out_gives_its_descriptor_back() -> None:
+    before = open_files()
+    room = Kept(SHARE * 2 * LARGE)
+    for key in range(40):
+        full(room, str(key), bytes(LARGE))
+    assert open_files() - before <= SHARE * 2
+    del room
+    assert open_files() == before
+
+
+def test_a_body_for_which_there_is_no_descriptor_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(os, "memfd_create", none_left)
+    room = Kept(SHARE * 2 * LARGE)
+    full(room, "a", bytes(LARGE))
+    assert (room.get("a"), room.taken) == (None, 0)
