@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from gateway.backends.local.files import Files
 from gateway.backends.local.headers import Headers
 from gateway.backends.local.index import Readers, Row, frame_table, instances
 from gateway.backends.local.inspect import modelled, walked
+from gateway.backends.local.recent import Recent
 from gateway.backends.representations import Blob, opened
 from gateway.backends.representations import instances as instances_body
 from gateway.backends.validators import State, state_of
@@ -82,6 +84,11 @@ def _version(row: Row) -> str:
     return f"{row.generation:x}"
 
 
+def _rows_and_state(db: sqlite3.Connection, resource: Resource) -> tuple[tuple[list[Row], State], int]:
+    rows = instances(db, resource)
+    return (rows, state_of([_version(row) for row in rows], [row.stored_at for row in rows])), len(rows)
+
+
 def _close(body: Body) -> None:
     """Gives back what a body opened before anybody took a piece of it."""
     if body.close is not None:
@@ -99,6 +106,7 @@ class Retriever:
         self._limits = limits
         self._default = default
         self._table = lru_cache(FRAME_TABLES)(self._read_table)
+        self._recent = Recent(_rows_and_state)
 
     async def retrieve(self, retrieve: Retrieve) -> Body:
         """See `Backend.retrieve`."""
@@ -135,8 +143,7 @@ class Retriever:
         return self._readers.read(partial(instances, resource=resource))
 
     def _found(self, resource: Resource) -> tuple[list[Row], State]:
-        rows = self._rows(resource)
-        return rows, state_of([_version(row) for row in rows], [row.stored_at for row in rows])
+        return self._readers.read(partial(self._recent, resource=resource))
 
     def _every(self, resource: Resource) -> _Every:
         rows = self._rows(resource)
