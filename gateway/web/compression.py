@@ -123,7 +123,7 @@ class Compression:
         if tag is not None:
             beginning = self.kept.begin(tag, "")
             beginning.add(made)
-            beginning.keep()
+            await beginning.keep()
         return made
 
     def body(self, coding: Coding, body: Body, tag: str | None = None) -> Body | None:
@@ -154,7 +154,7 @@ class Compression:
                     if isinstance(piece, bytes):
                         beginning.add(piece)
                     yield piece
-            beginning.keep()
+            await beginning.keep()
         finally:
             beginning.drop()
 
@@ -193,7 +193,7 @@ class Compression:
                     if beginning is not None:
                         beginning.add(out)
                         if last:
-                            beginning.keep()
+                            await beginning.keep()
                     if out:
                         yield out
             _count(coding, "made", came, went)

@@ -3,14 +3,16 @@
 A body that is still being made takes its place from the first piece on, so kept bodies and beginnings together never pass
 the bound. A beginning that grows too large, or finds no room, is given up: its answer goes on, and is just not kept.
 
-Not for threads: everything here is called on the event loop.
+Not for threads: everything here is called on the event loop. Only a large body is copied in one, when it is whole.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from weakref import finalize
 
 from gateway import metrics
@@ -126,17 +128,21 @@ class Beginning:
         else:
             self.drop()
 
-    def keep(self) -> None:
+    async def keep(self) -> None:
         """The body is whole. One for which there is no descriptor left is not kept, and goes out all the same."""
         if self._over:
             return
-        try:
-            entry = Entry(self._media_type, self._pieces)
-        except OSError:
-            self.drop()
-            return
         self._over = True
-        self._kept.put(self._key, entry)
+        make = partial(Entry, self._media_type, self._pieces)
+        try:
+            entry = await asyncio.to_thread(make) if self._taken > LARGE else make()
+        except OSError:
+            self._kept.give_back(self._taken)
+        except BaseException:
+            self._kept.give_back(self._taken)
+            raise
+        else:
+            self._kept.put(self._key, entry)
 
     def drop(self) -> None:
         """It will not become whole; nothing happens when it was kept or dropped before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from pathlib import Path
@@ -22,7 +23,7 @@ def full(room: Kept, key: str, *pieces: bytes) -> None:
     beginning = room.begin(key, "text/plain")
     for piece in pieces:
         beginning.add(piece)
-    beginning.keep()
+    asyncio.run(beginning.keep())
 
 
 def shown(room: Kept, key: str) -> tuple[str, bytes]:
@@ -66,7 +67,7 @@ def test_beginnings_count_and_give_back() -> None:
     for beginning in beginnings:
         beginning.drop()
         beginning.drop()
-        beginning.keep()
+        asyncio.run(beginning.keep())
         beginning.add(b"late")
     assert room.taken == 0
     assert room.get("0") is None
@@ -102,7 +103,7 @@ def test_the_bound_holds_whatever_happens(steps: list[tuple[str, int, int]]) -> 
             open_[number].add(bytes(size))
         elif verb in ("keep", "drop") and number in open_:
             beginning = open_.pop(number)
-            beginning.keep() if verb == "keep" else beginning.drop()
+            asyncio.run(beginning.keep()) if verb == "keep" else beginning.drop()
         assert 0 <= room.taken <= room.bound
     for beginning in open_.values():
         beginning.drop()
