@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -23,7 +22,8 @@ from gateway.web.encoding import Coding
 from tests.backends.made import dicom, read, study
 from tests.web.coded import CODINGS, begun, decoded, plain
 from tests.web.conftest import Lines, Serve
-from tests.web.gate import BASE, INSTANCE, PATIENCE, STORED, Gate, Streams, parts_of, read_head, request
+from tests.web.gate import BASE, INSTANCE, PATIENCE, STORED, Gate, parts_of, read_head, request
+from tests.web.test_sending import slow
 
 XML = 'multipart/related; type="application/dicom+xml"'
 METADATA = "/studies/1.5/metadata"
@@ -328,15 +328,6 @@ async def test_when_too_much_is_compressed_answers_go_out_plain(gate: Gate, monk
 
 
 # -- clients that leave
-
-
-async def slow(gate: Gate) -> Streams:
-    """A connection whose client has little room."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 << 10)
-    sock.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", gate.port))
-    return await asyncio.open_connection(sock=sock, limit=4096)
 
 
 async def until(condition: Callable[[], bool]) -> None:

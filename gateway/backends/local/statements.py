@@ -56,6 +56,11 @@ class Plan:
     rest: tuple[Filter, ...]
     document: bool
 
+    @property
+    def of_studies(self) -> bool:
+        """Whether nothing below studies is asked for: going from studies down then brings rows in order."""
+        return all(one.table == "s" for one in self.where)
+
 
 def plan_of(query: Query) -> Plan:
     """What has to be done for a query."""
@@ -97,8 +102,7 @@ def columns_for(query: Query) -> str:
 
 def candidates_statement(plan: Plan) -> str:
     """What has to be looked at: the key of the result, and the generation that stands for the row; in the order of results."""
-    free = all(one.table == "s" for one in plan.where)
-    tables = _in_order(plan.rows) if free else _FROM[plan.rows]
+    tables = _in_order(plan.rows) if plan.of_studies else _FROM[plan.rows]
     where = where_clause(plan.where, plan.rows)
     return f"SELECT {KEY[plan.query.level]}, {_SOURCE[plan.rows]} FROM {tables}{where} ORDER BY {_SORT[plan.rows]}"  # noqa: S608 - built of constants only
 
@@ -122,7 +126,7 @@ class Count:
         What is found lies as far apart as there are others between.
         """
         query = self.plan.query
-        if query.level == "study" or all(one.table == "s" for one in self.plan.where):
+        if query.level == "study" or self.plan.of_studies:
             return True
         if query.resource.study is not None:
             return False
