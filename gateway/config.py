@@ -16,47 +16,27 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ByteSize,
-    ConfigDict,
-    Field,
-    IPvAnyNetwork,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import ByteSize, Field, IPvAnyNetwork, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from yarl import URL
 
 from gateway import cgroup
 from gateway.hints import ENVIRONMENT, NESTING, PREFIX, explain
-
-_KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
+from gateway.sections import GIB, KIB, MIB, Count, Seconds, Section, Size
+from gateway.stores import Store
 
 # A worker idles at about 85 MiB and may hold 32 MiB of bodies; twice that leaves room for the page cache it lives on.
-_MEMORY_A_WORKER = 256 * _MIB
+_MEMORY_A_WORKER = 256 * MIB
 
 # Lower case only: environment variables must be able to name every store. The name also appears in URLs.
 _STORE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]|_(?!_)){0,62}")
 
-Size = Annotated[ByteSize, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-
 
 class ConfigError(Exception):
     """The settings do not make sense; the message names source and key, one line a fault."""
-
-
-class Section(BaseModel):
-    """A table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
 
 
 class Server(Section):
@@ -148,17 +128,17 @@ class Log(Section):
 class Limits(Section):
     """Bounds on what one caller can make the gateway hold or do; each answers with an error that names it."""
 
-    preamble_bytes: Size = ByteSize(4 * _KIB)
+    preamble_bytes: Size = ByteSize(4 * KIB)
     """Multipart: bytes before the first boundary; an endless preamble is an attack."""
     part_headers: Count = 32
     """Multipart: header lines of a part; real parts have one to four."""
-    part_header_bytes: Size = Field(ByteSize(16 * _KIB), ge=64)
+    part_header_bytes: Size = Field(ByteSize(16 * KIB), ge=64)
     """Multipart: bytes of all headers of a part."""
     parts: Count = 20_000
     """Multipart: parts of a request; the largest series have some thousands of instances."""
-    instance_bytes: Size = Field(ByteSize(16 * _GIB), ge=1)
+    instance_bytes: Size = Field(ByteSize(16 * GIB), ge=1)
     """One instance; whole-slide images reach a few GiB."""
-    header_bytes: Size = Field(ByteSize(16 * _MIB), ge=1024)
+    header_bytes: Size = Field(ByteSize(16 * MIB), ge=1024)
     """One instance without its bulk values; functional groups of large multi-frames reach some MiB."""
     elements: Count = 200_000
     """Elements of an instance, those in sequences included."""
@@ -168,13 +148,13 @@ class Limits(Section):
     """Fragments of compressed pixel data; a slide of 100,000 x 100,000 pixels has 150,000."""
     depth: Count = 64
     """Nested sequences; real structured reports stay below 20."""
-    inflated_bytes: Size = Field(ByteSize(64 * _MIB), ge=1024)
+    inflated_bytes: Size = Field(ByteSize(64 * MIB), ge=1024)
     """What a deflated instance may grow to; deflate packs zeros a thousandfold."""
-    value_bytes: Size = Field(ByteSize(64 * _KIB), ge=1024)
+    value_bytes: Size = Field(ByteSize(64 * KIB), ge=1024)
     """One value that the index keeps; a longer identifier is no identifier."""
     stow_in_flight: Count = 64
     """Stores that a worker runs at once; more are told to come back (503)."""
-    buffered_bytes: Size = Field(ByteSize(64 * _MIB), ge=_MIB)
+    buffered_bytes: Size = Field(ByteSize(64 * MIB), ge=MIB)
     """Header bytes that all stores of a worker hold together; more are told to come back (503)."""
     results_default: Count = 1000
     """Studies or series of a search that names no limit; no study has more series."""
@@ -186,7 +166,7 @@ class Limits(Section):
     """Instances of a search, whatever limit it names."""
     offset_max: Count = 1_000_000
     """How far a search may skip; every skipped row is read."""
-    kept_bytes: Size = ByteSize(32 * _MIB)
+    kept_bytes: Size = ByteSize(32 * MIB)
     """Finished metadata, and compressed answers, that a worker keeps for the next caller; the oldest go first, 0 keeps none."""
 
     @model_validator(mode="after")
@@ -196,21 +176,21 @@ class Limits(Section):
         return self
 
 
-class Store(Section):
-    """One store: where its instances rest and what it promises."""
+class Cache(Section):
+    """What is remembered of origins' answers; a local store needs no cache."""
 
-    backend: Literal["local", "memory"] = "local"
-    """local keeps files and an index on disk; memory forgets everything at exit."""
-    root: Path = Path("<data>/<name>")
-    """Folder of a local store; one store a folder."""
-    on_duplicate: Literal["reject", "replace", "skip"] = "reject"
-    """A known instance that arrives with other bytes; equal bytes always succeed."""
-    durability: Literal["full", "relaxed"] = "full"
-    """full answers 200 after fsync; relaxed may lose the last seconds in a power cut."""
-    min_free_bytes: Size = ByteSize(256 * _MIB)
-    """Free disk space below which stores are refused (507), so that index and logs can still be written."""
-    default_transfer_syntax: Literal["explicit", "stored"] = "explicit"
-    """What a request gets that names no transfer syntax: Explicit VR Little Endian (PS3.18 8.7.3.5), or as stored."""
+    memory_bytes: Size = ByteSize(64 * MIB)
+    """Answers that a worker keeps in memory; the least used go first, 0 keeps none there."""
+    disk_bytes: Size = ByteSize(4 * GIB)
+    """Answers that all workers keep on disk, below `data`; they outlive a restart, 0 keeps none there."""
+    entry_bytes: Size = Field(ByteSize(256 * MIB), ge=MIB)
+    """The largest answer that is kept; a longer one only passes through."""
+    ttl: Seconds = 60
+    """Seconds that searches and metadata are believed; what passes the gateway is known at once, what others write to the origin is not."""
+    content_ttl: Seconds = 86_400
+    """Seconds that frames and bulk data are believed; the bytes of an instance hardly ever change under its UID."""
+    stale_if_error: Seconds = 3600
+    """Seconds that an answer may be older than that while the origin is down; it is marked with a Warning then, 0 gives none."""
 
 
 class Settings(BaseSettings):
@@ -228,6 +208,8 @@ class Settings(BaseSettings):
     """What to write."""
     limits: Limits = Limits()
     """What to refuse."""
+    cache: Cache = Cache()
+    """What to remember."""
     stores: dict[str, Store] = Field({}, validate_default=True)
     """Store name -> store; "default" always exists and is served at /dicom-web, the others at /stores/NAME/dicom-web."""
 
@@ -252,9 +234,11 @@ class Settings(BaseSettings):
         for name in named:
             if _STORE_NAME.fullmatch(name) is None:
                 raise ValueError(f"{name!r} is no store name: up to 63 of a-z 0-9 . - and single _, starting with a letter or digit")
-        roots = [store.root.absolute() for store in named.values() if store.backend == "local"]
+        roots = [store.root.absolute() for store in named.values() if store.keeps_files]
         if len(set(roots)) < len(roots):
             raise ValueError("two stores have the same root; each needs its own")
+        for name, store in named.items():
+            _check_names(name, store, named)
         return named
 
     @model_validator(mode="after")
@@ -277,6 +261,18 @@ class Settings(BaseSettings):
     @property
     def _forgetful(self) -> bool:
         return any(store.backend == "memory" for store in self.stores.values())
+
+
+def _check_names(name: str, store: Store, stores: Mapping[str, Store]) -> None:
+    """:raises ValueError: when a store names one that is not there or cannot be what it is named for."""
+    routed = {one for route in store.routes for one in route.to}
+    unknown = sorted({*store.members, *routed} - stores.keys())
+    if unknown:
+        raise ValueError(f"{name}: there is no store {unknown[0]!r}")
+    if name in store.members or any(stores[one].backend == "federation" for one in store.members):
+        raise ValueError(f"{name}: the members of a federation are other stores, and no federations")
+    if any(stores[one].backend == "federation" or (one != name and stores[one].delivery == "spool") for one in routed):
+        raise ValueError(f"{name}: instances are delivered to stores that keep them, not to a federation or another spool")
 
 
 def _rooted(name: str, store: Store, data: Path) -> Store:

@@ -6,6 +6,7 @@
     │   ├── InvalidUID            400  a UID in the URL is not one (PS3.5 9.1)
     │   └── InvalidQuery          400  a search parameter is wrong (PS3.18 8.3.4)
     ├── NotAuthenticated          401  no or wrong credentials
+    ├── Forbidden                 403  the credentials are good, and not for this
     ├── NotFound                  404  never heard of it
     ├── NotAcceptable             406  it exists, but not in any form that was asked for
     ├── RequestTimeout            408  the client stopped sending
@@ -14,8 +15,10 @@
     ├── TooLarge                  413  a configured limit would be passed
     ├── UnsupportedMediaType      415  a body of a kind that is not stored
     ├── RangeNotSatisfiable       416  a Range beyond the end
+    ├── OriginFailed              502  the origin behind a store cannot be reached, or answered with an error or with nonsense
     ├── Busy                      503  try again later (Retry-After)
     ├── StoreUnavailable          503  the store cannot be trusted with writes at the moment
+    ├── OriginTimeout             504  the origin behind a store took too long
     └── OutOfStorage              507  no room left
     InstanceError                      one instance is refused; its neighbours go on (a FailureReason, never a status)
 
@@ -65,6 +68,12 @@ class NotAuthenticated(GatewayError):
     """No credentials, or wrong ones."""
 
     status = 401
+
+
+class Forbidden(GatewayError):
+    """The caller is known, and not allowed to do this."""
+
+    status = 403
 
 
 class NotFound(GatewayError):
@@ -120,6 +129,18 @@ class RangeNotSatisfiable(GatewayError):
     def __init__(self, message: str, size: int) -> None:
         super().__init__(message)
         self.size = size
+
+
+class OriginFailed(GatewayError):
+    """The origin behind a store cannot be reached, or what it answered is an error of its own or cannot be understood."""
+
+    status = 502
+
+
+class OriginTimeout(GatewayError):
+    """The origin behind a store did not answer in time."""
+
+    status = 504
 
 
 class Busy(GatewayError):

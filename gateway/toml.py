@@ -9,13 +9,21 @@ from typing import Any, get_args
 import orjson
 from pydantic import BaseModel, ByteSize
 
-from gateway.config import Limits, Log, Section, Server, Settings, Store
+from gateway.config import Cache, Limits, Log, Server, Settings
+from gateway.sections import Section
+from gateway.stores import Credentials, Origin, Spool, Store, foreign_keys
 
 _HEAD = """\
 # Every key, its default and why. Written by `dicomweb-gateway check-config --reference`; a start of your own needs only
 # the keys that differ. Each can also come from the environment, which wins: GATEWAY_SERVER__PORT, GATEWAY_STORES__NAME__ROOT;
 # lists with commas. Sizes are bytes ("64MiB" is understood), times are seconds. Unknown keys are refused.
 """
+
+_ROUTE = """\
+# Where instances of a kind are delivered; as many of these tables as there are routes.
+# [[stores.default.routes]]
+# when = { Modality = "MR", InstitutionName = "North*" }
+# to = ["default", "research"]"""
 
 
 def effective(settings: Settings) -> str:
@@ -26,25 +34,61 @@ def effective(settings: Settings) -> str:
     top = {name: value for name, value in settings if not isinstance(value, BaseModel | Mapping)}
     tables = {name: value for name, value in settings if isinstance(value, BaseModel)}
     stores = {f"stores.{_key(name)}": store for name, store in settings.stores.items()}
-    return "\n".join(
-        ["\n".join(_lines(top)), *(f"\n[{name}]\n" + "\n".join(_lines(dict(table))) for name, table in (tables | stores).items()), ""]
-    )
+    return "\n".join(["\n".join(_lines(top)), *(text for name, table in (tables | stores).items() for text in _table(name, table)), ""])
+
+
+def _table(name: str, table: BaseModel) -> Iterator[str]:
+    """A table with the tables below it; of those below, the ones that say something."""
+    below = {key for key, value in table if isinstance(value, BaseModel | dict) or _of_tables(value)}
+    foreign = foreign_keys(table.backend) if isinstance(table, Store) else frozenset()
+    yield f"\n[{name}]\n" + "\n".join(_lines({key: value for key, value in table if key not in below | foreign}))
+    for key in sorted(below):
+        value = getattr(table, key)
+        if value == type(table).model_fields[key].default:
+            continue
+        if isinstance(value, BaseModel):
+            yield from _table(f"{name}.{key}", value)
+        elif isinstance(value, dict):
+            yield f"\n[{name}.{key}]\n" + "\n".join(_lines(value))
+        else:
+            for one in value:
+                first, *others = _table(f"{name}.{key}", one)
+                yield first.replace(f"[{name}.{key}]", f"[[{name}.{key}]]", 1)
+                yield from others
+
+
+def _of_tables(value: Any) -> bool:
+    return isinstance(value, tuple) and any(isinstance(one, BaseModel) for one in value)
 
 
 def reference() -> str:
     """Every key with its default, under the line that says why."""
-    kinds: dict[str, type[Section]] = {"server": Server, "log": Log, "limits": Limits, "stores.default": Store}
+    kinds: dict[str, type[Section]] = {
+        "server": Server,
+        "log": Log,
+        "limits": Limits,
+        "cache": Cache,
+        "stores.default": Store,
+        "stores.default.credentials": Credentials,
+        "stores.default.origin": Origin,
+        "stores.default.spool": Spool,
+    }
     data = "\n".join(_described(Settings, ["data"]))
     tables = (f"{_comment(_summary(kind))}\n[{name}]\n" + "\n".join(_described(kind)) for name, kind in kinds.items())
-    return "\n\n".join([_HEAD + "\n" + data, *tables]) + "\n"
+    return "\n\n".join([_HEAD + "\n" + data, *tables, _ROUTE]) + "\n"
 
 
 def _described(model: type[BaseModel], names: list[str] | None = None) -> Iterator[str]:
     for name in names or model.model_fields:
         field = model.model_fields[name]
+        if isinstance(field.get_default(), BaseModel) or name == "routes":
+            continue  # a table of its own
         yield _comment(f"{field.description}{_choices(field.annotation)}")
         value = field.get_default()
         # What has no default, or one that depends on other keys, is shown as a comment to fill in.
+        if value == {}:
+            yield f"# {name} = {{}}"
+            continue
         yield f'# {name} = ""' if value is None or "<" in str(value) else f"{_key(name)} = {_value(value)}"
 
 

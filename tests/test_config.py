@@ -80,7 +80,7 @@ def test_lists_in_the_environment_are_written_with_commas_or_as_json(monkeypatch
         ("[limits]\nparts = 0", "limits.parts: must be greater than or equal to 1"),
         ("[limits]\nheader_bytes = 'much'", "limits.header_bytes: could not parse"),
         ("[stores]\na = 1", "stores.a: must be a table of keys"),
-        ("[stores.a]\nbackend = 'cloud'", "stores.a.backend: must be 'local' or 'memory'"),
+        ("[stores.a]\nbackend = 'cloud'", "stores.a.backend: must be 'local', 'memory', 'upstream' or 'federation'"),
         ("[server]\ntls_key = 'k.pem'", "server: tls_certificate and tls_key are set together"),
         ("[server]\npublic_url = 'ftp://x'", "server.public_url: must look like https://"),
         ("[server]\npublic_url = 'https://user:secret@x'", "server.public_url: must look like https://"),
@@ -93,6 +93,14 @@ def test_lists_in_the_environment_are_written_with_commas_or_as_json(monkeypatch
         ("[stores.a__b]", "stores: 'a__b' is no store name"),
         ("[stores.a]\nroot = 'x'\n[stores.b]\nroot = './x'", "stores: two stores have the same root"),
         ("[server]\nworkers = 2\n[stores.a]\nbackend = 'memory'", 'backend = "memory" lives in one process'),
+        ("[cache]\nentry_bytes = 1", "cache.entry_bytes: must be greater than or equal to"),
+        ("[stores.a]\nbackend = 'federation'\nmembers = ['b']", "stores: a: there is no store 'b'"),
+        ("[stores.a]\nbackend = 'federation'\nmembers = ['a']", "stores: a: the members of a federation are other stores"),
+        (
+            "[stores.a]\nbackend = 'upstream'\nurl = 'http://p'\ndelivery = 'spool'\nroutes = [{to = ['b']}]\n"
+            "[stores.b]\nbackend = 'federation'\nmembers = ['default']",
+            "stores: a: instances are delivered to stores that keep them",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
@@ -154,6 +162,6 @@ def test_a_memory_store_is_served_by_one_process(monkeypatch: pytest.MonkeyPatch
 
 
 def test_every_key_says_what_it_is_for() -> None:
-    for section in (config.Settings, config.Server, config.Log, config.Limits, config.Store):
+    for section in (config.Settings, config.Server, config.Log, config.Limits, config.Cache):
         for name, field in section.model_fields.items():
             assert field.description, f"{section.__name__}.{name}"

@@ -6,15 +6,16 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from gateway import toml
-from gateway.config import Limits, Log, Server, Settings, Store
+from gateway.config import Cache, Limits, Log, Server, Settings
+from gateway.stores import Credentials, Origin, Spool, Store
 
 
 def test_the_reference_names_every_key_and_is_the_defaults() -> None:
     text = toml.reference()
     assert Settings(**tomllib.loads(text)) == Settings()
-    for section in (Server, Log, Limits, Store):
+    for section in (Server, Log, Limits, Cache, Store, Credentials, Origin, Spool):
         for name in section.model_fields:
-            assert f"\n{name} = " in text or f"\n# {name} = " in text
+            assert f"\n{name} = " in text or f"\n# {name} = " in text or f"[stores.default.{name}]" in text
     assert max(map(len, text.splitlines())) <= 130
 
 
@@ -25,6 +26,28 @@ def test_the_effective_settings_read_back_to_equal_ones() -> None:
         stores={"a.b": {"backend": "memory"}, "c": {"root": "/srv/ä"}},
     )
     assert Settings(**tomllib.loads(toml.effective(settings))) == settings
+
+
+def test_tables_below_a_store_read_back_too() -> None:
+    settings = Settings(
+        stores={
+            "default": {
+                "backend": "upstream",
+                "url": "http://pacs:8042/dicom-web",
+                "profile": "orthanc",
+                "overrides": {"wildcard": False, "limit": 5},
+                "credentials": {"kind": "basic", "user": "gateway", "secret_file": "/run/secret"},
+                "delivery": "spool",
+                "routes": [{"when": {"Modality": "MR"}, "to": ["default", "b"]}, {"to": ["b"]}],
+                "origin": {"retry_budget": 0.25},
+            },
+            "b": {},
+            "both": {"backend": "federation", "members": ["default", "b"]},
+        }
+    )
+    text = toml.effective(settings)
+    assert Settings(**tomllib.loads(text)) == settings
+    assert "[stores.b.origin]" not in text and "[[stores.default.routes]]" in text
 
 
 def test_sizes_are_written_in_the_unit_that_fits() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gateway.dicom.header import Instance
 from gateway.dicomweb.media import Accept
@@ -111,6 +111,24 @@ Piece = bytes | FileSlice
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """How an answer came about, for the headers that say so.
+
+    :param cache: whether it was kept from before; None where nothing is ever kept.
+    :param age: seconds since it was got from where it rests (RFC 9111 5.1).
+    :param warnings: sentences for people: what is missing, what may be out of date. They name stores, never patients.
+    """
+
+    cache: Literal["hit", "miss", "stale"] | None = None
+    age: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+PLAIN = Served()
+"""Of an answer that has no such story."""
+
+
+@dataclass(frozen=True, slots=True)
 class Body:
     """Bytes on their way out.
 
@@ -124,6 +142,7 @@ class Body:
         most once, before the first piece is asked for.
     :param instances: how many instances it holds, for the metrics.
     :param close: releases what was opened for pieces that nobody asked for.
+    :param served: how it came about.
     """
 
     media_type: str
@@ -135,6 +154,7 @@ class Body:
     select: Callable[[int, int], Body] | None = field(default=None, compare=False)
     instances: int = 1
     close: Callable[[], None] | None = field(default=None, compare=False)
+    served: Served = PLAIN
 
     async def aclose(self) -> None:
         """Releases what the body holds; safe to call twice and after reading it all."""
@@ -148,13 +168,15 @@ class Matches:
     """The answer to a search (PS3.18 10.6.3).
 
     :param results: each a DICOM JSON object as UTF-8 bytes; URLs start with `URL_BASE` in place of the store's base.
-    :param remaining: how many more there are beyond limit and offset.
+    :param remaining: how many more there are beyond limit and offset; None where there are more and nobody counts them.
     :param modified: when the store last changed, in seconds since the epoch; None where unknown.
+    :param served: how the answer came about.
     """
 
     results: tuple[bytes, ...]
-    remaining: int = 0
+    remaining: int | None = 0
     modified: float | None = None
+    served: Served = PLAIN
 
 
 URL_BASE = "@"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 import orjson
@@ -35,21 +36,23 @@ def metadata_offer(accept: Accept) -> Offer:
     return offer
 
 
-def metadata_body(accept: Accept, batches: AsyncGenerator[list[bytes], None], state: State, run: Runner) -> Body:
+def metadata_body(accept: Accept, batches: AsyncGenerator[list[bytes], None], state: State | None, run: Runner) -> Body:
     """The DICOM JSON objects of `batches` as one document; it starts to go out before the last one is known.
 
     Its tag hangs on `MODEL` too, so that what a writer of before has given is not taken for what this one gives.
 
-    :param state: of the instances that the objects are of.
+    :param state: of the instances that the objects are of; None where nobody knows, and the body has no tag then.
     """
     offer = metadata_offer(accept)
+    if offer is XML:
+        boundary = framing.new_boundary()
+        body = Body(framing.content_type(XML.media_type, boundary), _parts(batches, boundary, run), weak=True)
+    else:
+        body = Body(offer.media_type, _array(batches))
+    if state is None:
+        return body
     etag = validator(state.digest, "metadata", MODEL, offer.media_type)
-    if offer is not XML:
-        return Body(offer.media_type, _array(batches), etag=etag, modified=state.modified, instances=state.instances)
-    boundary = framing.new_boundary()
-    media = framing.content_type(XML.media_type, boundary)
-    pieces = _parts(batches, boundary, run)
-    return Body(media, pieces, etag=etag, weak=True, modified=state.modified, instances=state.instances)
+    return replace(body, etag=etag, modified=state.modified, instances=state.instances)
 
 
 async def _array(batches: AsyncGenerator[list[bytes], None]) -> AsyncGenerator[Piece, None]:

@@ -19,6 +19,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from gateway import logs, metrics
+from gateway.backends.caller import CALLER, NOBODY, Caller
 from gateway.errors import Busy, GatewayError, InstanceError, NotAuthenticated, RangeNotSatisfiable
 from gateway.metrics import Transaction
 from gateway.web.context import CONTEXT, Context
@@ -93,6 +94,7 @@ def make(edge: Edge, in_flight: InFlight) -> Middleware:
         transaction = edge.transactions.get((request.method, resource.canonical if resource else None), "other")
         context = Context(_request_id(request), transaction, edge.stall_timeout)
         request[CONTEXT] = context
+        CALLER.set(_caller(request.headers))
         gauge = metrics.IN_FLIGHT.labels(transaction)
         in_flight.enter()
         gauge.inc()
@@ -146,6 +148,14 @@ def _request_id(request: web.Request) -> str:
 
 
 # -- who
+
+
+def _caller(headers: Mapping[str, str]) -> Caller:
+    """What backends may want to know of the sender."""
+    if hdrs.AUTHORIZATION not in headers and hdrs.CACHE_CONTROL not in headers and hdrs.PRAGMA not in headers:
+        return NOBODY
+    fresh = "no-cache" in (headers.get(hdrs.CACHE_CONTROL) or headers.get(hdrs.PRAGMA, "")).lower()
+    return Caller(headers.get(hdrs.AUTHORIZATION), fresh)
 
 
 def _authenticate(request: web.Request, tokens: Sequence[bytes]) -> None:

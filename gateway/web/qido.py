@@ -102,8 +102,9 @@ def _public(batch: bytes, base: bytes) -> bytes:
     return b"".join([*pieces, rest])
 
 
-def _warned(response: web.Response, remaining: int) -> web.Response:
-    """PS3.18 10.6.3.2 gives the text, and 8.4.1 the code."""
-    if remaining:
-        response.headers["Warning"] = f"299 {SERVICE}: There are {remaining} additional results that can be requested"
+def _warned(response: web.Response, remaining: int | None) -> web.Response:
+    """PS3.18 10.6.3.2 gives the text, and 8.4.1 the code. An origin that does not count leaves the number out."""
+    if remaining != 0:
+        number = "" if remaining is None else f"{remaining} "
+        response.headers["Warning"] = f"299 {SERVICE}: There are {number}additional results that can be requested"
     return response

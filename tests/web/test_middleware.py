@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.app import SERVICE
+from gateway.backends.base import Matches
+from gateway.backends.caller import NOBODY, Caller, caller
 from gateway.dicomweb.reasons import Reason
 from gateway.errors import Conflict, GatewayError, InstanceError
 from gateway.web.middleware import IN_FLIGHT, InFlight
@@ -20,6 +22,20 @@ from tests.web.gate import BASE, INSTANCE, MULTIPART, STORED, Gate, multipart, r
 
 ORIGIN = "https://viewer.example"
 PREFLIGHT = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+
+
+class Asked:
+    """A store that notes who asks."""
+
+    def __init__(self) -> None:
+        self.callers: list[Caller] = []
+
+    async def search(self, _: object) -> Matches:
+        self.callers.append(caller())
+        return Matches(())
+
+    async def aclose(self) -> None:
+        pass
 
 
 class Raising:
@@ -40,6 +56,19 @@ def fail(gate: Gate, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> N
 
 
 # -- who
+
+
+async def test_backends_learn_who_asks_and_whether_something_kept_will_do(plain: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked()
+    monkeypatch.setitem(plain.app[SERVICE].catalog._stores, "default", asked)
+    heads = [{"Authorization": "Bearer one"}, {"Cache-Control": "max-age=0, No-Cache"}, {"Pragma": "no-cache"}, {}]
+    raw = b"".join(request("GET", f"{BASE}/studies", head) for head in heads)
+    reader, writer = await plain.connect()
+    writer.write(raw)  # on one connection, so that what one request said could stay for the next
+    for _ in heads:
+        assert (await read_answer(reader)).status == 204
+    writer.close()
+    assert asked.callers == [Caller("Bearer one"), Caller(fresh=True), Caller(fresh=True), NOBODY]
 
 
 @pytest.fixture
