@@ -21,16 +21,6 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-CHROME = """\
-    Accept-Encoding: gzip, deflate, br, zstd
-    Accept-Language: en-US
-    Sec-Fetch-Dest: empty
-    Sec-Fetch-Mode: cors
-    Sec-Fetch-Site: same-origin
-    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/140.0.0.0 Safari/537.36
-"""
-"""What the browser adds to each request of a viewer."""
-
 REQUESTS = """\
     User-Agent: python-requests/2.32.5
     Accept-Encoding: gzip, deflate

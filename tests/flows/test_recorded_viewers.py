@@ -1,7 +1,7 @@
-"""What browser viewers sent, replayed byte by byte: OHIF 3.13 with cornerstone3D, and the dicomweb-client of dcmjs.
+"""What browser viewers sent, replayed byte by byte: OHIF 3.13.2 with cornerstone3D, and the dicomweb-client of dcmjs.
 
-Left out because they belong to services that the gateway does not have yet: ``/rendered`` and ``/thumbnail``, which OHIF asks
-for pictures of its study list, for documents and for videos.
+`recorded_viewers` holds the requests. Left out of it because they belong to services that the gateway does not have yet:
+``/rendered`` and ``/thumbnail``, which OHIF asks for pictures of its study list, for documents and for videos.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from pydicom.uid import RTStructureSetStorage, SegmentationStorage
 
 from tests import samples
-from tests.flows.recorded import CHROME, Uids, cornerstone_frame, dcmjs_parts, replay, results, transfer_syntax
+from tests.flows import recorded_viewers as sent
+from tests.flows.recorded import Uids, cornerstone_frame, dcmjs_parts, replay, results, transfer_syntax
+from tests.flows.recorded_viewers import HOST, JSON, ORIGIN, Asked
 from tests.flows.rules import instance
 from tests.web.gate import Answer, Gate
 
@@ -21,219 +24,315 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 JPEG = Uids(samples.STUDY, samples.SERIES, samples.SOP)
 CT = Uids("1.2.4", "1.2.4.1", "1.2.4.1.1")
+MASK = Uids("1.2.4", "1.2.4.2", "1.2.4.2.1")
+CONTOURS = Uids("1.2.4", "1.2.4.3", "1.2.4.3.1")
 ECG = Uids("1.2.6", "1.2.6.1", "1.2.6.1.1")
+COLOURS = Uids("1.2.8", "1.2.8.1", "1.2.8.1.1")
+PDF = Uids("1.2.9", "1.2.9.1", "1.2.9.1.1")
+NONE: Mapping[str, str] = {}
 WAVE = samples.counted(4000)
-ORIGIN = "https://viewer.example"
+REDS = samples.counted(2048)
+REPORT = b"%PDF-1.4\n" + samples.counted(3001)
 
 ELECTROCARDIOGRAM: Mapping[str, Any] = {
     "PatientID": "P6",
     "PatientName": "Heart^Anne",
+    "AccessionNumber": "A6",
+    "StudyDescription": "At rest, W/O load",
     "Modality": "ECG",
     "StudyDate": "20240301",
     "WaveformSequence": [
         {"WaveformBitsAllocated": 16, "WaveformSampleInterpretation": "SS", "NumberOfWaveformChannels": 1, "WaveformData": WAVE},
     ],
 }
+PALETTE: Mapping[str, Any] = {
+    "Modality": "US",
+    "PatientName": "Müller^Jörg",
+    "RedPaletteColorLookupTableDescriptor": [1024, 0, 16],
+    "RedPaletteColorLookupTableData": REDS,
+}
+DOCUMENT: Mapping[str, Any] = {
+    "Modality": "DOC",
+    "MIMETypeOfEncapsulatedDocument": "application/pdf",
+    "EncapsulatedDocument": REPORT,
+}
+
+
+def identified(uids: Uids, sop_class: str) -> Any:
+    return samples.identified(sop_class, uids.study, uids.series, uids.sop)
+
+
+def mask() -> bytes:
+    """A segmentation whose frames are whole bytes."""
+    ds = samples.pictured(identified(MASK, SegmentationStorage), samples.counted(16), 8, 8, bits=1, frames=2)
+    ds.Modality = "SEG"
+    return samples.written(ds)
+
+
+def contours() -> bytes:
+    ds = identified(CONTOURS, RTStructureSetStorage)
+    ds.Modality, ds.StructureSetLabel = "RTSTRUCT", "label"
+    return samples.written(ds)
+
+
+STORED = {
+    JPEG: samples.encapsulated(3),
+    CT: samples.ct(study=CT.study, series=CT.series, sop=CT.sop),
+    MASK: mask(),
+    CONTOURS: contours(),
+    ECG: instance(ECG.study, ELECTROCARDIOGRAM),
+    COLOURS: instance(COLOURS.study, PALETTE),
+    PDF: instance(PDF.study, DOCUMENT),
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stored(gate: Gate) -> Gate:
-    await gate.store(
-        samples.encapsulated(3), samples.ct(study=CT.study, series=CT.series, sop=CT.sop), instance("1.2.6", ELECTROCARDIOGRAM)
-    )
+    await gate.store(*STORED.values())
     return gate
 
 
-JSON = f"""\
-    Host: 127.0.0.1:3000
-    Connection: keep-alive
-    Accept: application/dicom+json
-    Referer: http://127.0.0.1:3000/
-    {CHROME}
-"""
-WORK_LIST = "limit=101&offset=0&fuzzymatching=true&includefield=00081030%2C00080060%2C00080090%2C00100030"
+async def get(gate: Gate, path: str, asked: Asked, uids: Uids | None = None, places: Mapping[str, str] = NONE) -> Answer:
+    """The answer to a viewer of the same origin."""
+    return await replay(gate, sent.filled(sent.same_origin(f"GET {path}", *asked), **places), uids=uids)
+
+
+async def found(gate: Gate, path: str, uids: Uids | None = None, places: Mapping[str, str] = NONE) -> list[dict[str, Any]]:
+    return results(await get(gate, f"/dicom-web{path}", Asked(JSON), uids, places))
+
+
+# -- searches
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("asked", "places", "studies"),
     [
-        (WORK_LIST, {"1.2.3", "1.2.4", "1.2.6"}),
-        (f"PatientName=*heart*&{WORK_LIST}", {"1.2.6"}),
-        (f"PatientName=*doe%5Ej*&{WORK_LIST}", {"1.2.3", "1.2.4"}),
-        (f"00100020=*6*&{WORK_LIST}", {"1.2.6"}),
-        (f"AccessionNumber=*A1*&{WORK_LIST}", {"1.2.3", "1.2.4"}),
-        (f"StudyDescription=*none*&{WORK_LIST}", set()),
-        (f"ModalitiesInStudy=CT&{WORK_LIST}", {"1.2.4"}),
-        (f"ModalitiesInStudy=CT%2CECG&{WORK_LIST}", {"1.2.4", "1.2.6"}),
-        (f"ModalitiesInStudy=CT%5CECG&{WORK_LIST}", {"1.2.4", "1.2.6"}),
-        (f"{WORK_LIST}&StudyDate=20240101-20240131", {"1.2.3", "1.2.4"}),
-        (f"{WORK_LIST}&StudyDate=19700102-20240131", {"1.2.3", "1.2.4"}),
-        (f"{WORK_LIST}&StudyInstanceUID=1.2.4%5C1.2.6", {"1.2.4", "1.2.6"}),
-        (f"00100020=P1&{WORK_LIST}", {"1.2.3", "1.2.4"}),
-        (f"00100020=P6&limit=101&offset=101&{WORK_LIST[19:]}", set()),
+        ("all", {}, {"1.2.3", "1.2.4", "1.2.6", "1.2.8", "1.2.9"}),
+        ("supportsFuzzyMatching false", {}, {"1.2.3", "1.2.4", "1.2.6", "1.2.8", "1.2.9"}),
+        ("patient", {"typed": "heart"}, {"1.2.6"}),
+        ("patient", {"typed": "doe%5Ej"}, {"1.2.3", "1.2.4"}),
+        ("patient, not ASCII", {}, {"1.2.8"}),
+        ("description", {"typed": "At%20rest"}, {"1.2.6"}),
+        ("description", {"typed": "rest%2C%20W%2FO"}, {"1.2.6"}),
+        ("one modality", {"typed": "SEG"}, {"1.2.4"}),
+        ("two modalities", {"typed": "CT", "second": "ECG"}, {"1.2.4", "1.2.6"}),
+        ("patient id", {"typed": "6"}, {"1.2.6"}),
+        ("from and to", {"from": "20240101", "to": "20240131"}, {"1.2.3", "1.2.4"}),
+        ("from until today", {"from": "20240201"}, {"1.2.6"}),
+        ("only to", {"to": "20240131"}, {"1.2.3", "1.2.4"}),
+        (
+            "every field",
+            {"name": "anne", "id": "P", "number": "A", "words": "rest", "typed": "ECG", "from": "20240301", "to": "20240301"},
+            {"1.2.6"},
+        ),
+        ("study to open", {"study": "1.2.4"}, {"1.2.4"}),
+        ("study to open", {"study": "1.2.5"}, set()),
+        ("other studies of the patient", {"typed": "P1"}, {"1.2.3", "1.2.4"}),
     ],
 )
-async def test_ohif_searches_studies(stored: Gate, asked: str, found: set[str]) -> None:
-    answer = await replay(stored, f"GET /dicom-web/studies?{asked} HTTP/1.1\n{JSON}")
-    assert {one["0020000D"]["Value"][0] for one in results(answer)} == found
+async def test_ohif_searches_studies(stored: Gate, asked: str, places: dict[str, str], studies: set[str]) -> None:
+    answer = await found(stored, f"/studies?{sent.STUDY_LIST[asked]}", places=places)
+    assert {one["0020000D"]["Value"][0] for one in answer} == studies
 
 
 async def test_ohif_fills_its_list(stored: Gate) -> None:
     """Each column, and what it sorts and opens by; Study Date and the like may not be missing when the study has them."""
-    (study,) = results(await replay(stored, f"GET /dicom-web/studies?StudyInstanceUID=1.2.4&{WORK_LIST} HTTP/1.1\n{JSON}"))
-    shown = [
-        "0020000D",
-        "00080020",
-        "00080030",
-        "00080050",
-        "00080061",
-        "00100010",
-        "00100020",
-        "00100030",
-        "00100040",
-        "00201206",
-        "00201208",
-    ]
+    (study,) = await found(stored, f"/studies?{sent.STUDY_LIST['study to open']}", CT)
+    shown = "0020000D 00080020 00080030 00080050 00080061 00100010 00100020 00100030 00100040 00201206 00201208".split()
     assert [tag for tag in shown if not study.get(tag, {}).get("Value")] == []
-    assert study["00080061"]["Value"] == ["CT"] and "00080060" not in study  # of series, and so never of studies: PS3.18 10.6.3.3.1
+    assert study["00080061"]["Value"] == ["CT", "RTSTRUCT", "SEG"]
+    assert "00080060" not in study  # of series, and so never of studies: PS3.18 10.6.3.3.1
     assert study["00100010"]["Value"][0]["Alphabetic"] == "Doe^Jane"
 
 
-async def test_ohif_opens_a_study(stored: Gate) -> None:
-    text = f"GET /dicom-web/studies/{{study}}/series?includefield=0008103E%2C00080021 HTTP/1.1\n{JSON}"
-    (series,) = results(await replay(stored, text, uids=CT))
-    assert [series[tag]["Value"][0] for tag in ("0020000E", "00080060", "00200011", "00201209")] == [CT.series, "CT", 1, 1]
-    text = f"GET /dicom-web/studies/{{study}}/series/{{series}}/metadata HTTP/1.1\n{JSON}"
-    (metadata,) = results(await replay(stored, text, uids=CT))
-    assert metadata["00080018"]["Value"] == [CT.sop] and metadata["7FE00010"]["BulkDataURI"].startswith("http://127.0.0.1:3000/dicom-web/")
-    text = f"GET /dicom-web/studies/{{study}}/metadata HTTP/1.1\n{JSON}"
-    assert len(results(await replay(stored, text, uids=CT))) == 1
+@pytest.mark.parametrize("asked", sent.SERIES_LISTS)
+async def test_a_viewer_lists_series(stored: Gate, asked: str) -> None:
+    answer = await found(stored, f"/studies/{{study}}/series{sent.SERIES_LISTS[asked]}", CT)
+    rows = {tuple(one[tag]["Value"][0] for tag in ("0020000E", "00080060", "00200011", "00201209")) for one in answer}
+    assert rows == {(CT.series, "CT", 1, 1), (MASK.series, "SEG", 1, 1), (CONTOURS.series, "RTSTRUCT", 1, 1)}
 
 
-FRAME = f"""\
-    GET /dicom-web{{instance}}/frames/{{number}} HTTP/1.1
-    Host: 127.0.0.1:3000
-    Connection: keep-alive
-    Accept: multipart/related; type=application/octet-stream; transfer-syntax=*
-    {CHROME}
-"""
+@pytest.mark.parametrize("asked", sent.DCMJS_SEARCHES)
+async def test_dcmjs_searches(stored: Gate, asked: str) -> None:
+    answer = await found(stored, sent.DCMJS_SEARCHES[asked], CT)
+    tag, uid = ("00080018", CT.sop) if "instance" in asked else ("0020000E", CT.series) if asked == "series" else ("0020000D", CT.study)
+    assert uid in [one[tag]["Value"][0] for one in answer]
 
 
-@pytest.mark.parametrize("quoted", [False, True])
-async def test_cornerstone_loads_compressed_frames(stored: Gate, quoted: bool) -> None:
-    text = FRAME.replace("type=application/octet-stream", 'type="application/octet-stream"') if quoted else FRAME
+@pytest.mark.parametrize("asked", sent.METADATA)
+async def test_a_viewer_reads_metadata(stored: Gate, asked: str) -> None:
+    answer = await found(stored, sent.METADATA[asked], CT)
+    by_sop = {one["00080018"]["Value"][0]: one for one in answer}
+    assert set(by_sop) == ({CT.sop, MASK.sop, CONTOURS.sop} if asked == "enableStudyLazyLoad false" else {CT.sop})
+    assert by_sop[CT.sop]["7FE00010"]["BulkDataURI"].startswith(f"http://{HOST}/dicom-web/")
+    assert by_sop[CT.sop]["00280010"]["Value"] == [4]
+
+
+# -- pixels
+
+FRAME = "/dicom-web{instance}/frames/{number}"
+
+
+@pytest.mark.parametrize("asked", sent.FRAMES)
+async def test_a_viewer_loads_compressed_frames(stored: Gate, asked: str) -> None:
+    """Ranges of multipart bodies are not known; the whole is right as long as the status says so."""
     for number, stream in enumerate(samples.codestreams(3), 1):
-        answer = await replay(stored, text, uids=JPEG, number=str(number))
-        assert answer.status == 200
+        answer = await get(stored, FRAME, sent.FRAMES[asked], JPEG, {"number": str(number)})
         media, frame = cornerstone_frame(answer)
-        assert (media.partition(";")[0], transfer_syntax(media)) == ("image/jpeg", "1.2.840.10008.1.2.4.50")
+        assert (answer.status, media.partition(";")[0], transfer_syntax(media)) == (200, "image/jpeg", "1.2.840.10008.1.2.4.50")
         assert frame.rstrip(b"\0") == stream.rstrip(b"\0")
+        assert dcmjs_parts(answer.body) == [frame]
 
 
-async def test_cornerstone_loads_a_native_frame(stored: Gate) -> None:
-    answer = await replay(stored, FRAME, uids=CT, number="1")
+@pytest.mark.parametrize("asked", [*sent.FRAMES, *sent.NATIVE_FRAMES])
+async def test_a_viewer_loads_native_frames(stored: Gate, asked: str) -> None:
+    answer = await get(stored, FRAME, {**sent.FRAMES, **sent.NATIVE_FRAMES}[asked], CT, {"number": "1"})
     media, frame = cornerstone_frame(answer)
     assert (answer.status, media.partition(";")[0], frame) == (200, "application/octet-stream", samples.counted(32))
 
 
-async def test_cornerstone_asks_for_the_beginning_of_a_frame(stored: Gate) -> None:
-    """Progressive loading; whoever does not know ranges of multipart bodies gives the whole, and says 200."""
-    answer = await replay(stored, FRAME + "Range: bytes=0-63999\n", uids=JPEG, number="2")
-    assert answer.status == 200 or "Content-Range" in answer.headers
-    assert cornerstone_frame(answer)[1].rstrip(b"\0") == samples.codestreams(3)[1].rstrip(b"\0")
+@pytest.mark.parametrize("asked", ["quoted", "stackRetrieveOptions with ranges"])
+async def test_ohif_loads_a_segmentation_frame_by_frame(stored: Gate, asked: str) -> None:
+    """With ``loadMultiframeAsPart10`` false."""
+    frames = [cornerstone_frame(await get(stored, FRAME, sent.FRAMES[asked], MASK, {"number": number}))[1] for number in "12"]
+    assert b"".join(frames) == samples.counted(16)
 
 
-async def test_dcmjs_reads_a_whole_instance(stored: Gate) -> None:
-    """As OHIF does with segmentations, reports and structure sets."""
-    text = f"""\
-        GET /dicom-web{{instance}} HTTP/1.1
-        Host: 127.0.0.1:3000
-        Connection: keep-alive
-        Accept: multipart/related; type="application/dicom"
-        {CHROME}
-    """
-    answer = await replay(stored, text, uids=CT)
-    assert answer.headers["Content-Type"].startswith("multipart/related")
-    assert dcmjs_parts(answer.body) == [samples.ct(study=CT.study, series=CT.series, sop=CT.sop)]
-
-
-async def test_dcmjs_reads_several_frames(stored: Gate) -> None:
-    types = ['image/jpeg"; transfer-syntax=1.2.840.10008.1.2.4.50', 'application/octet-stream"']
-    text = f"""\
-        GET /dicom-web{{instance}}/frames/1,2,3 HTTP/1.1
-        Host: 127.0.0.1:3000
-        Connection: keep-alive
-        Accept: {", ".join(f'multipart/related; type="{one}' for one in types)}
-        {CHROME}
-    """
-    answer = await replay(stored, text, uids=JPEG)
+@pytest.mark.parametrize("asked", sent.JPEG_FRAMES)
+async def test_dcmjs_reads_several_frames(stored: Gate, asked: str) -> None:
+    answer = await get(stored, FRAME, sent.JPEG_FRAMES[asked], JPEG, {"number": "1,2,3"})
     assert [part.rstrip(b"\0") for part in dcmjs_parts(answer.body)] == [stream.rstrip(b"\0") for stream in samples.codestreams(3)]
 
 
-async def bulk(stored: Gate, accept: str, more: str = "") -> Answer:
-    text = f"GET /dicom-web/studies/{{study}}/series/{{series}}/metadata HTTP/1.1\n{JSON}"
-    (metadata,) = results(await replay(stored, text, uids=ECG))
-    uri = metadata["54000100"]["Value"][0]["54001010"]["BulkDataURI"]
-    path = uri.partition("127.0.0.1:3000")[2]
-    return await replay(stored, f"GET {path} HTTP/1.1\nHost: 127.0.0.1:3000\nConnection: keep-alive\nAccept: {accept}\n{CHROME}{more}")
+@pytest.mark.parametrize(
+    ("asked", "uids", "files"),
+    [
+        ("segmentation or structure set", MASK, [MASK]),
+        ("segmentation or structure set", CONTOURS, [CONTOURS]),
+        ("dcmjs, series", CT, [CT]),
+    ],
+)
+async def test_a_viewer_reads_files(stored: Gate, asked: str, uids: Uids, files: list[Uids]) -> None:
+    answer = await get(stored, f"/dicom-web{sent.FILES[asked]}", Asked(sent.FILE), uids)
+    assert answer.headers["Content-Type"].startswith("multipart/related")
+    assert dcmjs_parts(answer.body) == [STORED[one] for one in files]
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/octet-stream", 'multipart/related; type="application/octet-stream"'])
-async def test_ohif_draws_an_electrocardiogram(stored: Gate, accept: str) -> None:
-    """Bulk data from inside a sequence, by the URI of the metadata; ``singlepart: "bulkdata"`` leaves Accept to the browser."""
-    answer = await bulk(stored, accept)
-    multipart = "multipart" in answer.headers["Content-Type"]
-    assert (answer.status, dcmjs_parts(answer.body) if multipart else [answer.body]) == (200, [WAVE])
-    assert multipart == accept.startswith("multipart") or accept == "*/*"
+async def test_dcmjs_reads_the_files_of_a_study(stored: Gate) -> None:
+    answer = await get(stored, "/dicom-web/studies/{study}", Asked(sent.FILE), CT)
+    assert sorted(dcmjs_parts(answer.body)) == sorted(STORED[one] for one in (CT, MASK, CONTOURS))
 
 
-async def test_dcmjs_reads_a_range_of_bulk_data(stored: Gate) -> None:
-    answer = await bulk(stored, "application/octet-stream", "Range: bytes=100-199\n")
-    assert (answer.status, answer.headers["Content-Range"], answer.body) == (206, "bytes 100-199/4000", WAVE[100:200])
+# -- bulk data
 
 
-UPLOAD = f"""\
-    POST /dicom-web/studies HTTP/1.1
-    Host: 127.0.0.1:3000
-    Connection: keep-alive
-    Content-Length: {{length}}
-    Content-Type: multipart/related; type="application/dicom"; boundary="{{boundary}}"
-    Accept: */*
-    Origin: {ORIGIN}
-    {CHROME}
-"""
+async def bulk(stored: Gate, uids: Uids, path: str, asked: Asked) -> Answer:
+    """By the URI of the metadata.
 
-
-async def test_ohif_uploads(stored: Gate) -> None:
-    """A line break before the first boundary, none behind the last one, and the boundary in quotes."""
-    boundary = "0b5a9aa9-63b9-b3fd-4b81-1e3f9e8c8d5d"
-    files = [samples.ct(study="1.2.7", series="1.2.7.1", sop=f"1.2.7.1.{number}") for number in (1, 2)]
-    head = f"\r\n--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-    body = b"".join(head + file for file in files) + f"\r\n--{boundary}--".encode()
-    answer = await replay(stored, UPLOAD, body, length=str(len(body)), boundary=boundary)
-    assert answer.status == 200, answer.body
-    assert answer.headers["Access-Control-Allow-Origin"] in (ORIGIN, "*")
-    assert len(answer.json["00081199"]["Value"]) == 2
-
-
-async def test_a_browser_asks_before_it_uploads_to_another_origin(stored: Gate) -> None:
-    text = f"""\
-        OPTIONS /dicom-web/studies HTTP/1.1
-        Host: 127.0.0.1:3000
-        Connection: keep-alive
-        Accept: */*
-        Access-Control-Request-Method: POST
-        Access-Control-Request-Headers: authorization,content-type
-        Origin: {ORIGIN}
-        {CHROME}
+    :param path: where the attribute is, ``54000100/54001010`` for one of the first item.
     """
-    answer = await replay(stored, text)
-    assert answer.status in (200, 204)
-    assert answer.headers["Access-Control-Allow-Origin"] in (ORIGIN, "*")
-    allowed = answer.headers["Access-Control-Allow-Headers"].lower()
-    assert "POST" in answer.headers["Access-Control-Allow-Methods"] and all(name in allowed for name in ("authorization", "content-type"))
+    (value,) = await found(stored, sent.METADATA["dcmjs"], uids)
+    *sequences, tag = path.split("/")
+    for sequence in sequences:
+        value = value[sequence]["Value"][0]
+    return await get(stored, value[tag]["BulkDataURI"].partition(HOST)[2], asked)
 
 
-async def test_a_page_of_another_origin_may_read_frames(stored: Gate) -> None:
-    answer = await replay(stored, FRAME + f"Origin: {ORIGIN}\nAuthorization: Bearer None\n", uids=JPEG, number="1")
-    assert (answer.status, answer.headers["Access-Control-Allow-Origin"] in (ORIGIN, "*")) == (200, True)
+@pytest.mark.parametrize("asked", sent.ELECTROCARDIOGRAM)
+async def test_a_viewer_draws_an_electrocardiogram(stored: Gate, asked: str) -> None:
+    answer = await bulk(stored, ECG, "54000100/54001010", sent.ELECTROCARDIOGRAM[asked])
+    multipart = answer.headers["Content-Type"].startswith("multipart/related")
+    assert (answer.status, dcmjs_parts(answer.body) if multipart else [answer.body]) == (200, [WAVE])
+    assert multipart == (asked != "OHIF")
+
+
+async def test_ohif_colours_with_a_palette(stored: Gate) -> None:
+    answer = await bulk(stored, COLOURS, "00281201", sent.PALETTE)
+    assert (answer.status, dcmjs_parts(answer.body)) == (200, [REDS])
+
+
+@pytest.mark.parametrize("asked", sent.DOCUMENT)
+async def test_ohif_shows_a_document(stored: Gate, asked: str) -> None:
+    """It gives the first part to the browser as a PDF, whatever type the part has."""
+    answer = await bulk(stored, PDF, "00420011", sent.DOCUMENT[asked])
+    assert (answer.status, dcmjs_parts(answer.body)[0][: len(REPORT)]) == (200, REPORT)
+
+
+# -- what the browser holds already
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        (f"/studies?{sent.STUDY_LIST['all']}", Asked(JSON)),
+        (sent.METADATA["dcmjs"], Asked(JSON)),
+        ("{instance}/frames/1", sent.FRAMES["microscopy"]),
+        ("{instance}", Asked(sent.FILE)),
+    ],
+)
+async def test_a_browser_asks_again(stored: Gate, path: str, asked: Asked) -> None:
+    first = await get(stored, f"/dicom-web{path}", asked, CT)
+    assert "no-store" not in first.headers["Cache-Control"]
+    known = {"etag": first.headers["ETag"], "modified": first.headers["Last-Modified"]}
+    again = await get(stored, f"/dicom-web{path}", asked._replace(more=sent.AGAIN), CT, known)
+    assert (again.status, again.body, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+
+
+async def test_a_browser_asks_again_for_another_media_type(stored: Gate) -> None:
+    """Its cache goes by URL: it names the tag of what it holds, and the answer may only be 304 where that would do."""
+    first = await bulk(stored, ECG, "54000100/54001010", sent.ELECTROCARDIOGRAM["OHIF"])
+    known = sent.filled(sent.AGAIN, etag=first.headers["ETag"], modified=first.headers["Last-Modified"])
+    asked = sent.ELECTROCARDIOGRAM["dcmjs"]._replace(more=known)
+    again = await bulk(stored, ECG, "54000100/54001010", asked)
+    assert (again.status, dcmjs_parts(again.body)) == (200, [WAVE])
+
+
+# -- uploads, and pages of other origins
+
+
+def readable(answer: Answer) -> bool:
+    """Whether the browser lets the page of `ORIGIN` see the answer, and no cache gives it to another one."""
+    return answer.headers.get("Access-Control-Allow-Origin") == ORIGIN and "Origin" in answer.headers["Vary"]
+
+
+@pytest.mark.parametrize(("remote", "more"), [(False, ""), (True, ""), (True, sent.TOKEN)])
+async def test_a_viewer_uploads(stored: Gate, remote: bool, more: str) -> None:
+    body = sent.uploaded(*(samples.ct(study="1.2.7", series="1.2.7.1", sop=f"1.2.7.1.{number}") for number in (1, 2, 3)))
+    answer = await replay(stored, sent.upload("/dicom-web/studies", len(body), remote=remote, more=more), body)
+    assert (answer.status, len(answer.json["00081199"]["Value"])) == (200, 3)
+    assert readable(answer) == remote
+
+
+async def test_dcmjs_uploads_into_a_study(stored: Gate) -> None:
+    body = sent.uploaded(samples.ct(study="1.2.7", series="1.2.7.1", sop="1.2.7.1.4"))
+    answer = await replay(stored, sent.upload("/dicom-web/studies/1.2.7", len(body), remote=True, more=sent.TOKEN), body)
+    assert (answer.status, readable(answer)) == (200, True)
+
+
+@pytest.mark.parametrize("asked", sent.PREFLIGHTS)
+async def test_a_browser_asks_beforehand(stored: Gate, asked: str) -> None:
+    path, method, headers = sent.PREFLIGHTS[asked]
+    answer = await replay(
+        stored, sent.PREFLIGHT, uids=ECG, path=f"/dicom-web{path}".replace("{instance}", ECG.path), method=method, headers=headers
+    )
+    assert (answer.status, readable(answer)) == (204, True)
+    assert method in answer.headers["Access-Control-Allow-Methods"].split(", ")
+    assert set(headers.split(",")) <= set(answer.headers["Access-Control-Allow-Headers"].lower().split(", "))
+
+
+@pytest.mark.parametrize("more", ["", sent.TOKEN])
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        (f"/studies?{sent.STUDY_LIST['all']}", Asked(JSON)),
+        ("/studies/{study}/series/{series}/metadata", Asked(JSON)),
+        ("{instance}/frames/1", sent.FRAMES["quoted"]),
+        ("{instance}", Asked(sent.FILE)),
+        ("/studies/9.9.9/metadata", Asked(JSON)),
+    ],
+)
+async def test_a_page_of_another_origin_reads(stored: Gate, path: str, asked: Asked, more: str) -> None:
+    """Errors, too, so that it can say what is wrong."""
+    answer = await replay(stored, sent.other_origin(f"GET /dicom-web{path}", asked.accept, more), uids=CT)
+    assert (answer.status, readable(answer)) == (404 if "9.9.9" in path else 200, True)
+    assert {"content-range", "etag", "warning"} <= set(answer.headers["Access-Control-Expose-Headers"].lower().split(", "))
