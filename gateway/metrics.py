@@ -9,7 +9,8 @@ workers then add up in whichever of them answers `/metrics`.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from functools import cache, lru_cache
+from typing import Literal, NamedTuple, get_args
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
@@ -60,3 +61,80 @@ LOOP_LAG_SECONDS = Histogram(
     "gateway_loop_lag_seconds", "How late the event loop woke a sleeping task.", buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
 )
 LOG_DROPPED = Counter("gateway_log_dropped_lines", "Log lines dropped because the reader of the log was too slow.")
+
+
+class OfTransaction(NamedTuple):
+    """What every request counts, already looked up: `labels` takes a lock, and twice the time of counting."""
+
+    in_flight: Gauge
+    seconds: Histogram
+    first_byte: Histogram
+    sent: Counter
+
+
+@cache
+def of_transaction(transaction: Transaction) -> OfTransaction:
+    """The series of one transaction."""
+    return OfTransaction(
+        IN_FLIGHT.labels(transaction),
+        REQUEST_SECONDS.labels(transaction),
+        FIRST_BYTE_SECONDS.labels(transaction),
+        SENT_BYTES.labels(transaction),
+    )
+
+
+@lru_cache(maxsize=256)
+def answered(transaction: Transaction, status: int) -> Counter:
+    """The requests of one transaction that were answered with one status."""
+    return REQUESTS.labels(transaction, str(status))
+
+
+# Calls to origins: `origin` is the name of the store, one of those that the settings name.
+ORIGIN_CALLS = Counter(
+    "gateway_origin_calls",
+    "Calls to an origin, each try; status is the answer's, or failed, timeout, left.",
+    ["origin", "transaction", "status"],
+)
+ORIGIN_FIRST_BYTE_SECONDS = Histogram(
+    "gateway_origin_first_byte_seconds",
+    "From the end of a request to an origin to its answer's headers.",
+    ["origin", "transaction"],
+    buckets=_FAST,
+)
+ORIGIN_SENT_BYTES = Counter("gateway_origin_sent_bytes", "Body bytes sent to an origin.", ["origin", "transaction"])
+ORIGIN_RECEIVED_BYTES = Counter("gateway_origin_received_bytes", "Body bytes read from an origin.", ["origin", "transaction"])
+ORIGIN_RETRIES = Counter("gateway_origin_retries", "Calls to an origin that were made again.", ["origin"])
+ORIGIN_IN_FLIGHT = Gauge("gateway_origin_in_flight_calls", "Calls at an origin now.", ["origin"], multiprocess_mode="livesum")
+ORIGIN_BREAKER = Gauge(
+    "gateway_origin_breaker_state",
+    "0 closed, 1 half open, 2 open: nothing is sent; of several workers the worst.",
+    ["origin"],
+    multiprocess_mode="livemax",
+)
+
+# The cache: `store` is the name of a store, one of those that the settings name.
+CACHE_HITS = Counter("gateway_cache_hits", "Requests answered from what was kept.", ["store", "kind", "tier"])
+CACHE_MISSES = Counter("gateway_cache_misses", "Requests for which the store behind the cache was asked.", ["store", "kind"])
+CACHE_COALESCED = Counter("gateway_cache_coalesced", "Requests that got the answer of an equal one under way.", ["store", "kind"])
+CACHE_STALE = Counter("gateway_cache_stale", "Requests answered with what was too old, because the store behind failed.", ["store", "kind"])
+CACHE_EVICTIONS = Counter("gateway_cache_evictions", "Answers that made room for others.", ["tier"])
+CACHE_DROPPED = Counter(
+    "gateway_cache_dropped",
+    "Answers that the disk tier lost or did not take: damaged, busy, or the disk failed.",
+    ["reason"],
+)
+CACHE_MEMORY_BYTES = Gauge("gateway_cache_memory_bytes", "Bytes of answers kept in memory.", ["kind"], multiprocess_mode="livesum")
+CACHE_DISK_BYTES = Gauge(
+    "gateway_cache_disk_bytes", "Bytes of answers kept on disk, for all workers together.", ["kind"], multiprocess_mode="livemostrecent"
+)
+
+# Spools: `store` is the name of the store, `destination` that of one it delivers to, or "undecided"; both from the settings.
+SPOOL_DEPTH = Gauge("gateway_spool_depth", "Instances that wait to be delivered.", ["store", "destination"], multiprocess_mode="livesum")
+SPOOL_OLDEST_SECONDS = Gauge(
+    "gateway_spool_oldest_seconds", "For how long the oldest of them has waited.", ["store", "destination"], multiprocess_mode="livemax"
+)
+SPOOL_DEAD = Gauge(
+    "gateway_spool_dead_letters", "Instances that were given up and wait for people.", ["store", "destination"], multiprocess_mode="livesum"
+)
+SPOOL_DELIVERED = Counter("gateway_spool_delivered_instances", "Instances that arrived.", ["store", "destination"])
+SPOOL_FAILED = Counter("gateway_spool_failed_deliveries", "Deliveries of an instance that failed.", ["store", "destination"])

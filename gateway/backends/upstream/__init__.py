@@ -1,0 +1,1 @@
+"""Origins: other DICOMweb servers behind a store."""
