@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
 
 
 def tag(keyword: str) -> int | None:
@@ -25,3 +25,11 @@ def vr(tag: int) -> str | None:
 def keyword(tag: int) -> str | None:
     """The keyword of a tag, None for private and unknown ones."""
     return keyword_for_tag(tag) or None
+
+
+def several(tag: int) -> bool:
+    """Whether an attribute may have more than one value; of private and unknown ones nobody knows, so they may."""
+    try:
+        return dictionary_VM(tag) != "1"
+    except KeyError:
+        return True

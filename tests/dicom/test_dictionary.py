@@ -42,3 +42,7 @@ def test_tag_to_vr(tag: int, vr: str | None) -> None:
 def test_tag_to_keyword() -> None:
     assert dictionary.keyword(0x00081190) == "RetrieveURL"
     assert dictionary.keyword(0x00091001) is None
+
+
+def test_tag_to_number_of_values() -> None:
+    assert [dictionary.several(tag) for tag in (0x00100020, 0x00081080, 0x00091001)] == [False, True, True]

@@ -194,20 +194,23 @@ async def test_what_was_stored_before_the_origin_went_is_not_denied(tmp_path: Pa
 
 
 async def test_a_request_that_the_origin_took_although_its_answer_was_lost(tmp_path: Path) -> None:
-    async with gateway(tmp_path / "there") as (_, there), faulty(there.port, "/dicom-web") as proxy:
-        async with store_at(proxy.base, tmp_path, tries=1) as backend:
-            proxy.faults.reset_after = 20
+    async with (
+        gateway(tmp_path / "there") as (_, there),
+        faulty(there.port, "/dicom-web") as proxy,
+        store_at(proxy.base, tmp_path, tries=1) as backend,
+    ):
+        proxy.faults.reset_after = 20
 
-            async def healed() -> None:
-                while not (await there.metrics()).get('gateway_store_outcomes_total{outcome="stored",reason="none"}'):
-                    await asyncio.sleep(0.01)
-                await asyncio.sleep(0.1)
-                proxy.faults.heal()
+        async def healed() -> None:
+            while not (await there.metrics()).get('gateway_store_outcomes_total{outcome="stored",reason="none"}'):
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            proxy.faults.heal()
 
-            healing = asyncio.create_task(healed())
-            result = await store(backend, large(1))
-            await healing
-            assert [stored.instance.sop for stored in result.stored] == ["1.1.1.1"]
+        healing = asyncio.create_task(healed())
+        result = await store(backend, large(1))
+        await healing
+        assert [stored.instance.sop for stored in result.stored] == ["1.1.1.1"]
 
 
 async def test_a_cancelled_sender_cancels_the_origins_call(tmp_path: Path) -> None:

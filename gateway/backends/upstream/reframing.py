@@ -1,0 +1,375 @@
+"""Bodies of an origin in the frame that a caller wants: passed on unopened, unwrapped, wrapped, or part by part (PS3.18 8.6.1).
+
+1. What fits goes out as it came, in the very pieces that the socket brought.
+2. A body whose end nothing announces must show it: without its closing boundary, or its array's bracket, it broke off.
+3. What goes wrong after the first byte is raised from the pieces, so that the connection is cut and nobody takes a part for all.
+4. Whoever closes a body closes the origin's answer, whether or not anybody took a piece of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any
+
+from gateway.backends.base import Body, Piece
+from gateway.backends.representations import DICOM, typed
+from gateway.backends.upstream.client import Answer
+from gateway.backends.validators import validator
+from gateway.dicom.elements import SYNTAX, Walk
+from gateway.dicomweb import framing
+from gateway.dicomweb.media import MULTIPART, MediaType, parse_media_type
+from gateway.dicomweb.multipart import MAX_BOUNDARY, Data, Event, MultipartLimits, Part, PartEnd, Scanner, boundary_of
+from gateway.errors import BadRequest, InstanceError, MalformedMultipart, OriginFailed, TooLarge
+
+LIMITS = MultipartLimits(parts=1 << 20)
+"""Of an origin's answers: a study may have more instances than a request may bring parts."""
+
+HEAD = 1024
+"""Bytes at the beginning of a multipart body in which the first part's headers lie."""
+
+META = 0x0002FFFF
+"""The last tag of the file meta information."""
+
+# Google's dcmweb lower-cases a Content-Type and reads no quotes; whatever else a boundary holds is written anew.
+_PLAIN_BOUNDARY = re.compile(rb"[0-9a-z_\-.+']{1,%d}" % MAX_BOUNDARY)
+
+
+class Closing(AsyncGenerator[Piece, None]):
+    """Pieces, and what has to be closed after them even when nobody ever asked for one."""
+
+    def __init__(self, pieces: AsyncGenerator[Piece, None], close: Callable[[], Awaitable[None]]) -> None:
+        self._pieces = pieces
+        self._close = close
+
+    async def asend(self, value: None) -> Piece:
+        """The next piece."""
+        return await self._pieces.asend(value)
+
+    async def athrow(self, kind: Any, value: Any = None, trace: TracebackType | None = None) -> Piece:
+        """Raises where the pieces are made."""
+        return await self._pieces.athrow(kind, value, trace)
+
+    async def aclose(self) -> None:
+        """Ends the pieces, then closes."""
+        try:
+            await self._pieces.aclose()
+        finally:
+            await self._close()
+
+
+def media_of(answer: Answer) -> MediaType:
+    """The Content-Type of an answer.
+
+    :raises OriginFailed: when it has none that can be read.
+    """
+    try:
+        return parse_media_type(answer.media)
+    except BadRequest:
+        raise OriginFailed("The origin's answer has no Content-Type that can be read.") from None
+
+
+async def events(answer: Answer) -> AsyncGenerator[Event, None]:
+    """The parts of an answer; a body that is none of multipart is one part.
+
+    :raises OriginFailed: when its framing is broken, or it ends too early.
+    """
+    async with aclosing(_events(answer.chunks(), answer, media_of(answer))) as found:
+        async for event in found:
+            yield event
+
+
+async def _events(chunks: AsyncGenerator[bytes, None], answer: Answer, media: MediaType) -> AsyncGenerator[Event, None]:
+    try:
+        if media.type != MULTIPART:
+            yield Part({"content-type": answer.media})
+            async for chunk in chunks:
+                yield Data(chunk)
+            yield PartEnd(True)
+            return
+        scanner = Scanner(boundary_of(media), LIMITS)
+        async for chunk in chunks:
+            for event in scanner.scan(chunk):
+                yield event
+        scanner.close()
+        if not scanner.finished:
+            raise _broken()
+    except (MalformedMultipart, TooLarge):
+        raise OriginFailed("The origin's multipart answer is broken.") from None
+    finally:
+        await chunks.aclose()
+        await answer.aclose()
+
+
+def _broken() -> OriginFailed:
+    return OriginFailed("The origin broke off in the middle of its answer: the closing boundary is missing.")
+
+
+def version_of(answer: Answer) -> str | None:
+    """What changes with the instances of an answer, as far as the origin says."""
+    tag = answer.headers.get("ETag")
+    return None if tag is None else validator(tag)
+
+
+def tagged(body: Body, answer: Answer, *more: str) -> Body:
+    """The body with validators made of the origin's.
+
+    :param more: what else its bytes hang on.
+    """
+    version = version_of(answer)
+    if version is None:
+        return body
+    media = body.media_type.partition("; boundary=")[0]
+    weak = body.weak or answer.headers["ETag"].startswith("W/")
+    return replace(body, etag=validator(version, media, *more), weak=weak, modified=modified_of(answer))
+
+
+def modified_of(answer: Answer) -> float | None:
+    """When what the origin sends last changed, in seconds since the epoch."""
+    try:
+        return parsedate_to_datetime(answer.headers.get("Last-Modified", "")).timestamp()
+    except ValueError:
+        return None
+
+
+# -- bodies that are not looked into
+
+
+async def passed(answer: Answer) -> Body:
+    """A multipart answer as it is, unless its boundary or its first part's headers are not fit to go out.
+
+    :param answer: a multipart one; closed with the body.
+    """
+    old = _boundary(answer)
+    chunks = answer.chunks()
+    first = await _beginning(chunks, answer)
+    if not _PLAIN_BOUNDARY.fullmatch(old) or b"content-location" in first[:HEAD].lower():
+        new = framing.new_boundary()
+        pieces = _rewritten(_resumed(first, chunks), old, new)
+        return tagged(Body(framing.content_type(DICOM, new), Closing(pieces, answer.aclose), weak=True), answer)
+    closing = b"--%b--" % old if answer.length is None else None
+    pieces = _passed(first, chunks, closing)
+    media = framing.content_type(DICOM, old.decode())
+    return tagged(Body(media, Closing(pieces, answer.aclose), answer.length, weak=True), answer)
+
+
+def _boundary(answer: Answer) -> bytes:
+    try:
+        return boundary_of(media_of(answer))
+    except MalformedMultipart:
+        raise _broken() from None
+
+
+async def _beginning(chunks: AsyncGenerator[bytes, None], answer: Answer) -> bytes:
+    """The first piece: once it is there, an origin that fails does so in the middle of a body."""
+    try:
+        return await anext(chunks, b"")
+    except BaseException:
+        await answer.aclose()
+        raise
+
+
+async def _passed(first: bytes, chunks: AsyncGenerator[bytes, None], closing: bytes | None) -> AsyncGenerator[Piece, None]:
+    """:param closing: what must stand at the end; None where the length is known."""
+    tail = b""
+    async with aclosing(chunks):
+        piece = first
+        while piece:
+            if closing is not None:
+                tail = (tail + piece[-256:])[-256:]
+            yield piece
+            piece = await anext(chunks, b"")
+    if closing is not None and closing not in tail:
+        raise _broken()
+
+
+async def _resumed(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The chunks of an answer of which the first was taken already."""
+    async with aclosing(chunks):
+        if first:
+            yield first
+        async for chunk in chunks:
+            yield chunk
+
+
+async def _rewritten(chunks: AsyncGenerator[bytes, None], old: bytes, boundary: str) -> AsyncGenerator[Piece, None]:
+    """The parts between boundaries and with heads of our own."""
+    scanner = Scanner(old, LIMITS)
+    first = True
+    try:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                for event in scanner.scan(chunk):
+                    if isinstance(event, Part):
+                        yield framing.part_head(boundary, dicom_type(event), first=first)
+                        first = False
+                    elif isinstance(event, Data):
+                        yield event.data
+        scanner.close()
+    except (MalformedMultipart, TooLarge):
+        raise _broken() from None
+    if not scanner.finished:
+        raise _broken()
+    yield framing.closing(boundary)
+
+
+def dicom_type(part: Part) -> str:
+    """The Content-Type of a part with an instance, as we write it."""
+    return typed(DICOM, syntax_of(part))
+
+
+def syntax_of(part: Part) -> str | None:
+    """The transfer syntax that a part's Content-Type names."""
+    try:
+        return parse_media_type(part.headers.get("content-type", DICOM)).param("transfer-syntax")
+    except BadRequest:
+        return None
+
+
+# -- one instance
+
+
+async def unwrapped(answer: Answer) -> Body:
+    """One instance as a body of its own, whatever the origin wrapped it in. Ranges can be asked for where its length is known.
+
+    :raises OriginFailed: when there is no instance in the answer, or its framing is broken.
+    """
+    found = _one(answer)
+    try:
+        part = await anext(found, None)
+        first = await anext(found, None)
+        if not isinstance(part, Part) or not isinstance(first, Data):
+            raise OriginFailed("The origin's answer holds no instance.")
+    except BaseException:
+        await found.aclose()
+        raise
+    multipart = media_of(answer).type == MULTIPART
+    length = _length(part) if multipart else answer.length
+    return tagged(_single(typed(DICOM, syntax_of(part) or _syntax_in(first.data)), _after(first, found), length), answer)
+
+
+def _syntax_in(data: bytes) -> str | None:
+    """The transfer syntax that the file meta information names, if it lies in the first bytes; parts are often silent about it."""
+    walk = Walk(wanted=(SYNTAX,), stop_after=META)
+    try:
+        walk.feed(memoryview(data)[:HEAD])
+    except InstanceError:
+        return None
+    return walk.syntax or None
+
+
+async def _after(first: Data, found: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    async with aclosing(found):
+        yield first
+        async for event in found:
+            yield event
+
+
+async def _one(answer: Answer) -> AsyncGenerator[Event, None]:
+    """As `events`; where the first part says how long it is, its bytes are counted instead of searched, at a third of the cost."""
+    media = media_of(answer)
+    chunks = answer.chunks()
+    first = await _beginning(chunks, answer)
+    head = first[:HEAD].find(b"\r\n\r\n", 4) + 4
+    if media.type != MULTIPART or head < 8:
+        found = _events(_resumed(first, chunks), answer, media)
+    else:
+        found = _counted(first, head, chunks, answer, media)
+    async with aclosing(found):
+        async for event in found:
+            yield event
+
+
+async def _counted(
+    first: bytes, head: int, chunks: AsyncGenerator[bytes, None], answer: Answer, media: MediaType
+) -> AsyncGenerator[Event, None]:
+    """:param head: where the first part's headers end."""
+    try:
+        begun = Scanner(_boundary(answer), LIMITS).feed(first[:head])
+    except (MalformedMultipart, TooLarge):
+        raise _broken() from None
+    part = begun[0] if begun else None
+    length = _length(part) if isinstance(part, Part) else None
+    if length is None or not isinstance(part, Part):
+        async with aclosing(_events(_resumed(first, chunks), answer, media)) as found:
+            async for event in found:
+                yield event
+        return
+    yield part
+    left, tail = length, b""
+    async with aclosing(_resumed(first[head:], chunks)) as rest:
+        async for chunk in rest:
+            data = chunk if len(chunk) <= left else chunk[:left]
+            left -= len(data)
+            if data:
+                yield Data(data)
+            if len(data) < len(chunk):
+                tail += chunk[len(data) :]
+                if len(tail) > HEAD + MAX_BOUNDARY:
+                    break
+    closing = b"\r\n--" + _boundary(answer)
+    if left or not tail.startswith(closing):
+        raise OriginFailed(f"The origin's answer is {'shorter' if left else 'longer'} than it says.")
+    if not tail.startswith(closing + b"--"):
+        raise OriginFailed("The origin answers with several instances where one was asked for.")
+    yield PartEnd(True)
+
+
+def _length(part: Part) -> int | None:
+    text = part.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None
+
+
+def _single(media: str, found: AsyncGenerator[Event, None], length: int | None) -> Body:
+    def select(start: int, stop: int) -> Body:
+        return Body(media, Closing(_some(found, start, stop, length), found.aclose), stop - start)
+
+    pieces = Closing(_some(found, 0, length, length), found.aclose)
+    return Body(media, pieces, length, select=None if length is None else select)
+
+
+async def _some(found: AsyncGenerator[Event, None], start: int, stop: int | None, length: int | None) -> AsyncGenerator[Piece, None]:
+    """The bytes of one part from one offset to another; those of a whole one are counted, and nothing may follow."""
+    at = 0
+    async with aclosing(found):
+        async for event in found:
+            if isinstance(event, Part):
+                raise OriginFailed("The origin answers with several instances where one was asked for.")
+            if not isinstance(event, Data):
+                continue
+            before, at = at, at + len(event.data)
+            if length is not None and at > length:
+                raise OriginFailed("The origin's answer is longer than it says.")
+            if before < start or (stop is not None and at > stop):
+                if piece := event.data[max(0, start - before) : None if stop is None else max(0, stop - before)]:
+                    yield piece
+            else:
+                yield event.data
+            if stop is not None and at >= stop and stop != length:
+                return
+    if stop is not None and at < stop:
+        raise OriginFailed("The origin's answer is shorter than it says.")
+
+
+async def wrapped(answer: Answer) -> Body:
+    """A single part as a multipart body of one."""
+    boundary = framing.new_boundary()
+    media = media_of(answer)
+    head = framing.part_head(boundary, typed(DICOM, media.param("transfer-syntax")), first=True)
+    tail = framing.closing(boundary)
+    chunks = answer.chunks()
+    first = await _beginning(chunks, answer)
+
+    async def pieces() -> AsyncGenerator[Piece, None]:
+        yield head
+        async with aclosing(_passed(first, chunks, None)) as whole:
+            async for piece in whole:
+                yield piece
+        yield tail
+
+    length = None if answer.length is None else len(head) + answer.length + len(tail)
+    return tagged(Body(framing.content_type(DICOM, boundary), Closing(pieces(), answer.aclose), length, weak=True), answer)
