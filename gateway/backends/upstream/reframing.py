@@ -20,11 +20,10 @@ from gateway.backends.base import Body, Piece
 from gateway.backends.representations import DICOM, typed
 from gateway.backends.upstream.client import Answer
 from gateway.backends.validators import validator
-from gateway.dicom.elements import SYNTAX, Walk
 from gateway.dicomweb import framing
 from gateway.dicomweb.media import MULTIPART, MediaType, parse_media_type
 from gateway.dicomweb.multipart import MAX_BOUNDARY, Data, Event, MultipartLimits, Part, PartEnd, Scanner, boundary_of
-from gateway.errors import BadRequest, InstanceError, MalformedMultipart, OriginFailed, TooLarge
+from gateway.errors import BadRequest, MalformedMultipart, OriginFailed, TooLarge
 
 LIMITS = MultipartLimits(parts=1 << 20)
 """Of an origin's answers: a study may have more instances than a request may bring parts."""
@@ -78,13 +77,15 @@ async def events(answer: Answer) -> AsyncGenerator[Event, None]:
 
     :raises OriginFailed: when its framing is broken, or it ends too early.
     """
-    async with aclosing(_events(answer.chunks(), answer, media_of(answer))) as found:
+    async with aclosing(events_of(answer.chunks(), answer)) as found:
         async for event in found:
             yield event
 
 
-async def _events(chunks: AsyncGenerator[bytes, None], answer: Answer, media: MediaType) -> AsyncGenerator[Event, None]:
+async def events_of(chunks: AsyncGenerator[bytes, None], answer: Answer) -> AsyncGenerator[Event, None]:
+    """As `events`, of an answer whose chunks somebody has begun to read."""
     try:
+        media = media_of(answer)
         if media.type != MULTIPART:
             yield Part({"content-type": answer.media})
             async for chunk in chunks:
@@ -97,7 +98,7 @@ async def _events(chunks: AsyncGenerator[bytes, None], answer: Answer, media: Me
                 yield event
         scanner.close()
         if not scanner.finished:
-            raise _broken()
+            raise broken()
     except (MalformedMultipart, TooLarge):
         raise OriginFailed("The origin's multipart answer is broken.") from None
     finally:
@@ -105,7 +106,8 @@ async def _events(chunks: AsyncGenerator[bytes, None], answer: Answer, media: Me
         await answer.aclose()
 
 
-def _broken() -> OriginFailed:
+def broken() -> OriginFailed:
+    """Of an answer whose end never came."""
     return OriginFailed("The origin broke off in the middle of its answer: the closing boundary is missing.")
 
 
@@ -144,12 +146,12 @@ async def passed(answer: Answer) -> Body:
 
     :param answer: a multipart one; closed with the body.
     """
-    old = _boundary(answer)
+    old = boundary_in(answer)
     chunks = answer.chunks()
-    first = await _beginning(chunks, answer)
+    first = await beginning(chunks, answer)
     if not _PLAIN_BOUNDARY.fullmatch(old) or b"content-location" in first[:HEAD].lower():
         new = framing.new_boundary()
-        pieces = _rewritten(_resumed(first, chunks), old, new)
+        pieces = _rewritten(resumed(first, chunks), old, new)
         return tagged(Body(framing.content_type(DICOM, new), Closing(pieces, answer.aclose), weak=True), answer)
     closing = b"--%b--" % old if answer.length is None else None
     pieces = _passed(first, chunks, closing)
@@ -157,14 +159,15 @@ async def passed(answer: Answer) -> Body:
     return tagged(Body(media, Closing(pieces, answer.aclose), answer.length, weak=True), answer)
 
 
-def _boundary(answer: Answer) -> bytes:
+def boundary_in(answer: Answer) -> bytes:
+    """The boundary of a multipart answer."""
     try:
         return boundary_of(media_of(answer))
     except MalformedMultipart:
-        raise _broken() from None
+        raise broken() from None
 
 
-async def _beginning(chunks: AsyncGenerator[bytes, None], answer: Answer) -> bytes:
+async def beginning(chunks: AsyncGenerator[bytes, None], answer: Answer) -> bytes:
     """The first piece: once it is there, an origin that fails does so in the middle of a body."""
     try:
         return await anext(chunks, b"")
@@ -184,10 +187,10 @@ async def _passed(first: bytes, chunks: AsyncGenerator[bytes, None], closing: by
             yield piece
             piece = await anext(chunks, b"")
     if closing is not None and closing not in tail:
-        raise _broken()
+        raise broken()
 
 
-async def _resumed(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def resumed(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """The chunks of an answer of which the first was taken already."""
     async with aclosing(chunks):
         if first:
@@ -211,9 +214,9 @@ async def _rewritten(chunks: AsyncGenerator[bytes, None], old: bytes, boundary: 
                         yield event.data
         scanner.close()
     except (MalformedMultipart, TooLarge):
-        raise _broken() from None
+        raise broken() from None
     if not scanner.finished:
-        raise _broken()
+        raise broken()
     yield framing.closing(boundary)
 
 
@@ -230,131 +233,6 @@ def syntax_of(part: Part) -> str | None:
         return None
 
 
-# -- one instance
-
-
-async def unwrapped(answer: Answer) -> Body:
-    """One instance as a body of its own, whatever the origin wrapped it in. Ranges can be asked for where its length is known.
-
-    :raises OriginFailed: when there is no instance in the answer, or its framing is broken.
-    """
-    found = _one(answer)
-    try:
-        part = await anext(found, None)
-        first = await anext(found, None)
-        if not isinstance(part, Part) or not isinstance(first, Data):
-            raise OriginFailed("The origin's answer holds no instance.")
-    except BaseException:
-        await found.aclose()
-        raise
-    multipart = media_of(answer).type == MULTIPART
-    length = _length(part) if multipart else answer.length
-    return tagged(_single(typed(DICOM, syntax_of(part) or _syntax_in(first.data)), _after(first, found), length), answer)
-
-
-def _syntax_in(data: bytes) -> str | None:
-    """The transfer syntax that the file meta information names, if it lies in the first bytes; parts are often silent about it."""
-    walk = Walk(wanted=(SYNTAX,), stop_after=META)
-    try:
-        walk.feed(memoryview(data)[:HEAD])
-    except InstanceError:
-        return None
-    return walk.syntax or None
-
-
-async def _after(first: Data, found: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-    async with aclosing(found):
-        yield first
-        async for event in found:
-            yield event
-
-
-async def _one(answer: Answer) -> AsyncGenerator[Event, None]:
-    """As `events`; where the first part says how long it is, its bytes are counted instead of searched, at a third of the cost."""
-    media = media_of(answer)
-    chunks = answer.chunks()
-    first = await _beginning(chunks, answer)
-    head = first[:HEAD].find(b"\r\n\r\n", 4) + 4
-    if media.type != MULTIPART or head < 8:
-        found = _events(_resumed(first, chunks), answer, media)
-    else:
-        found = _counted(first, head, chunks, answer, media)
-    async with aclosing(found):
-        async for event in found:
-            yield event
-
-
-async def _counted(
-    first: bytes, head: int, chunks: AsyncGenerator[bytes, None], answer: Answer, media: MediaType
-) -> AsyncGenerator[Event, None]:
-    """:param head: where the first part's headers end."""
-    try:
-        begun = Scanner(_boundary(answer), LIMITS).feed(first[:head])
-    except (MalformedMultipart, TooLarge):
-        raise _broken() from None
-    part = begun[0] if begun else None
-    length = _length(part) if isinstance(part, Part) else None
-    if length is None or not isinstance(part, Part):
-        async with aclosing(_events(_resumed(first, chunks), answer, media)) as found:
-            async for event in found:
-                yield event
-        return
-    yield part
-    left, tail = length, b""
-    async with aclosing(_resumed(first[head:], chunks)) as rest:
-        async for chunk in rest:
-            data = chunk if len(chunk) <= left else chunk[:left]
-            left -= len(data)
-            if data:
-                yield Data(data)
-            if len(data) < len(chunk):
-                tail += chunk[len(data) :]
-                if len(tail) > HEAD + MAX_BOUNDARY:
-                    break
-    closing = b"\r\n--" + _boundary(answer)
-    if left or not tail.startswith(closing):
-        raise OriginFailed(f"The origin's answer is {'shorter' if left else 'longer'} than it says.")
-    if not tail.startswith(closing + b"--"):
-        raise OriginFailed("The origin answers with several instances where one was asked for.")
-    yield PartEnd(True)
-
-
-def _length(part: Part) -> int | None:
-    text = part.headers.get("content-length", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None
-
-
-def _single(media: str, found: AsyncGenerator[Event, None], length: int | None) -> Body:
-    def select(start: int, stop: int) -> Body:
-        return Body(media, Closing(_some(found, start, stop, length), found.aclose), stop - start)
-
-    pieces = Closing(_some(found, 0, length, length), found.aclose)
-    return Body(media, pieces, length, select=None if length is None else select)
-
-
-async def _some(found: AsyncGenerator[Event, None], start: int, stop: int | None, length: int | None) -> AsyncGenerator[Piece, None]:
-    """The bytes of one part from one offset to another; those of a whole one are counted, and nothing may follow."""
-    at = 0
-    async with aclosing(found):
-        async for event in found:
-            if isinstance(event, Part):
-                raise OriginFailed("The origin answers with several instances where one was asked for.")
-            if not isinstance(event, Data):
-                continue
-            before, at = at, at + len(event.data)
-            if length is not None and at > length:
-                raise OriginFailed("The origin's answer is longer than it says.")
-            if before < start or (stop is not None and at > stop):
-                if piece := event.data[max(0, start - before) : None if stop is None else max(0, stop - before)]:
-                    yield piece
-            else:
-                yield event.data
-            if stop is not None and at >= stop and stop != length:
-                return
-    if stop is not None and at < stop:
-        raise OriginFailed("The origin's answer is shorter than it says.")
-
-
 async def wrapped(answer: Answer) -> Body:
     """A single part as a multipart body of one."""
     boundary = framing.new_boundary()
@@ -362,7 +240,7 @@ async def wrapped(answer: Answer) -> Body:
     head = framing.part_head(boundary, typed(DICOM, media.param("transfer-syntax")), first=True)
     tail = framing.closing(boundary)
     chunks = answer.chunks()
-    first = await _beginning(chunks, answer)
+    first = await beginning(chunks, answer)
 
     async def pieces() -> AsyncGenerator[Piece, None]:
         yield head

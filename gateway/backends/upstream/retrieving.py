@@ -23,9 +23,10 @@ from gateway.backends.upstream.cutting import Cutting, run
 from gateway.backends.upstream.fetching import Fetching
 from gateway.backends.upstream.framed import Unfit, framed
 from gateway.backends.upstream.profiles import Profile
-from gateway.backends.upstream.reframing import Closing, media_of, modified_of, passed, unwrapped, version_of, wrapped
+from gateway.backends.upstream.reframing import Closing, media_of, modified_of, passed, version_of, wrapped
 from gateway.backends.upstream.refusals import answer_of
 from gateway.backends.upstream.rewriting import Splitter, remade
+from gateway.backends.upstream.unwrapping import unwrapped
 from gateway.backends.validators import State
 from gateway.dicom.elements import Limits
 from gateway.dicomweb.media import MULTIPART, Accept, Range
