@@ -54,6 +54,8 @@ class Profile:
     :param page_instances: instances in one answer at most.
     :param offset_max: results that it skips at most; 0 for any number.
     :param frames: by its own ``route``, or ``cut`` out of the instance here, as bulk data always are.
+    :param metadata: by its own ``route``, or ``cut`` out of whole instances: exact where an origin leaves things out, for the price
+        of fetching them once.
     :param stores_multipart: it takes ``multipart/related; type="application/dicom"``; else one instance a request.
     :param retrieves_single: it answers ``Accept: application/dicom`` with the bare instance; else multipart is unpacked here.
     :param as_stored: ``transfer-syntax=*`` brings instances as they are stored.
@@ -78,7 +80,8 @@ class Profile:
     page: int = 100
     page_instances: int = 1000
     offset_max: int = 0
-    frames: Way = "cut"
+    frames: Way = "route"
+    metadata: Way = "route"
     stores_multipart: bool = True
     retrieves_single: bool = False
     as_stored: bool = True
@@ -114,6 +117,7 @@ ORTHANC = Profile(
     keeps_text=False,
     lists=",",
     decodes=False,
+    frames="cut",
     syntaxes="orthanc",
     page=1000,
     deletes="orthanc",

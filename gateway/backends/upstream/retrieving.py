@@ -116,6 +116,8 @@ class Retrieving:
 
     async def _metadata(self, resource: Resource, accept: Accept) -> Body:
         metadata_offer(accept)
+        if self._profile.metadata == "cut":
+            return await self._cut_metadata(resource, accept)
         state: State | None = None
         modified: float | None = None
         try:
@@ -128,13 +130,14 @@ class Retrieving:
         except GatewayError as error:
             if not _cannot(error):
                 raise
-            batches = self._cutting.documents(resource)
-            close = batches.aclose
-        first = await anext(batches, None)
-        if first is None:
-            raise NotFound(f"there is no such {resource.level} here")
-        body = metadata_body(accept, _resumed(first, batches), state, run)
+            return await self._cut_metadata(resource, accept)
+        body = metadata_body(accept, await _begun(batches, resource), state, run)
         return replace(body, pieces=Closing(body.pieces, close), modified=modified)
+
+    async def _cut_metadata(self, resource: Resource, accept: Accept) -> Body:
+        batches = self._cutting.documents(resource)
+        body = metadata_body(accept, await _begun(batches, resource), None, run)
+        return replace(body, pieces=Closing(body.pieces, batches.aclose))
 
     # -- frames
 
@@ -149,6 +152,17 @@ class Retrieving:
                 if not _cannot(error) and not isinstance(error, NotFound):
                     raise
         return await self._cutting.frames(retrieve)
+
+
+async def _begun(batches: AsyncGenerator[list[bytes], None], resource: Resource) -> AsyncGenerator[list[bytes], None]:
+    """The batches, of which one is there.
+
+    :raises NotFound: when there is none.
+    """
+    first = await anext(batches, None)
+    if first is None:
+        raise NotFound(f"there is no such {resource.level} here")
+    return _resumed(first, batches)
 
 
 def _cannot(error: GatewayError) -> bool:

@@ -11,9 +11,10 @@ from aiohttp import web
 from pydicom.uid import JPEGBaseline8Bit
 
 from gateway.backends.base import View
+from gateway.backends.memory import MemoryBackend
 from gateway.backends.upstream import retrieving
 from gateway.backends.upstream.profiles import GOOGLE, with_overrides
-from gateway.dicomweb.media import parse_accept
+from gateway.dicomweb.media import Accept, parse_accept
 from gateway.errors import NotAcceptable, NotFound, OriginFailed
 from tests import samples
 from tests.backends.made import AS_STORED, FIRST, FRAMES, JSON, SINGLE, dicom, located, parts, read, store, study, wants
@@ -127,6 +128,24 @@ async def test_empty_metadata_is_not_found(tmp_path: Path, body: bytes) -> None:
     async with playing(handle, tmp_path) as backend:
         with pytest.raises(NotFound, match="no such study"):
             await backend.retrieve(wants(View.METADATA, JSON, "1.1"))
+
+
+@pytest.mark.parametrize("accept", [JSON, XML])
+async def test_metadata_is_cut_out_of_instances_where_the_profile_says_so(tmp_path: Path, accept: Accept) -> None:
+    """Orthanc leaves the descriptors of lookup tables and other values out of its own."""
+    asked: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(body=whole(dicom()), headers={"Content-Type": DICOM})
+
+    memory = MemoryBackend()
+    await store(memory, dicom())
+    async with playing(handle, tmp_path, with_overrides(OURS, {"metadata": "cut"})) as backend:
+        found = await backend.retrieve(wants(View.METADATA, accept, "1.1"))
+        wanted = await memory.retrieve(wants(View.METADATA, accept, "1.1"))
+        assert (await parts(found) == await parts(wanted)) if accept is XML else (await read(found) == await read(wanted))
+    assert asked and not any(path.endswith("/metadata") for path in asked)
 
 
 async def test_metadata_that_the_origin_cannot_give_is_made_of_the_instance(tmp_path: Path) -> None:
