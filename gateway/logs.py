@@ -84,6 +84,12 @@ def get_logger() -> FilteringBoundLogger:
     return logger
 
 
+def line(event: str, /, **values: Any) -> None:
+    """As ``get_logger().info(event, ...)`` without exceptions and context variables, in half the time: each request has one."""
+    if _least <= logging.INFO:
+        _SINK.put(_finished("info", **_allow(None, "info", {"event": event, **values})))
+
+
 def on_loop_exception(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
     """What an event loop does with errors that nobody caught (see `loop.set_exception_handler`)."""
     about = " ".join(sorted(context.keys() - {"message", "exception"}))
@@ -91,6 +97,7 @@ def on_loop_exception(loop: asyncio.AbstractEventLoop, context: Mapping[str, Any
 
 
 _writer: Writer | None = None
+_least = logging.INFO
 
 
 class _Sink:
@@ -113,6 +120,8 @@ _SINK.put = _write_now
 
 
 def _apply(level: str, form: Form) -> None:
+    global _least
+    _least = _LEVELS[level]
     _CHAIN[:] = [structlog.contextvars.merge_contextvars, _exception, _allow, _stamp, _RENDER[form]]
     structlog.configure(
         processors=_CHAIN,

@@ -205,3 +205,22 @@ def test_dropped_lines_are_told(lines: Lines) -> None:
     for _ in range(5):
         logs.get_logger().info("one")
     assert sum(line.get("dropped", 0) for line in lines()) == 4
+
+
+def test_the_line_of_a_request_is_like_any_other(lines: Lines) -> None:
+    logs.line("request", route="/studies", status=200, PatientID=PATIENT)
+    logs.get_logger().info("request", route="/studies", status=200, PatientID=PATIENT)
+    quick, usual = lines()
+    assert quick.pop("time") <= usual.pop("time")
+    assert quick == usual == {"level": "info", "event": "request", "route": "/studies", "status": 200, "withheld": ["PatientID"]}
+
+
+@pytest.mark.parametrize(("level", "written"), [("debug", 1), ("info", 1), ("warning", 0), ("error", 0)])
+def test_the_line_of_a_request_is_written_at_level_info(level: str, written: int) -> None:
+    reader, writer = os.pipe()
+    logs.configure(level, "console", fd=writer)
+    logs.line("request", status=200)
+    logs.close()
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as file:
+        assert file.read().count("request  status=200") == written

@@ -11,8 +11,6 @@ from fnmatch import fnmatchcase
 from struct import Struct
 from typing import Any
 
-import orjson
-
 from gateway.dicomweb.matching import AnyOf, Empty, Exact, Fuzzy, Match, Moments, Range, Universal, Wildcard
 from gateway.dicomweb.moments import padded_date, padded_time, span
 from gateway.dicomweb.names import joined, plain, runs, words
@@ -154,35 +152,3 @@ def _text_matches(text: str, match: Match) -> bool:
 def _glob(pattern: str) -> str:
     """A pattern of PS3.4, which knows no sets of characters, as fnmatch's."""
     return pattern.replace("[", "[[]")
-
-
-def may_match(document: bytes, filters: Iterable[Filter]) -> bool:
-    """Whether a DICOM JSON document, as it is written here, can match at all.
-
-    Reading a whole document costs tens of microseconds; here an attribute is cut out of it, wherever its tag occurs. An
-    occurrence inside a sequence may say yes for the wrong reason, so a yes is only a reason to read on.
-    """
-    return all(_may_match(document, item) for item in filters)
-
-
-def _may_match(document: bytes, item: Filter) -> bool:
-    if isinstance(item.match, Universal | Empty | Moments):
-        return True
-    key = b'"%08X":' % item.path[0]
-    start = document.find(key)
-    if start < 0 or len(item.path) > 1 or item.vr in _NESTED:
-        return start >= 0
-    while start >= 0:
-        start += len(key)
-        end = document.find(b"}", start) + 1
-        try:
-            if _matches({f"{item.path[0]:08X}": orjson.loads(document[start:end])}, item):
-                return True
-        except orjson.JSONDecodeError:  # a brace in a value
-            return True
-        start = document.find(key, end)
-    return False
-
-
-_NESTED = frozenset({"PN", "SQ", "UN"})
-"""Values of these hold braces of their own; of UN nothing is known."""

@@ -6,9 +6,10 @@ Names that are not search parameters are left out, whoever sends them: credentia
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import lru_cache
+from typing import Protocol, cast
 
 from gateway.dicomweb.matching import Match, Range, combined, each_value, parse_match, with_offset
 from gateway.dicomweb.resources import Level, Resource
@@ -133,7 +134,7 @@ def parse_query(
         elif name in _CONTROLS:
             if control.setdefault(name, value) != value:
                 raise InvalidQuery(f"{name} is given twice with different values")
-        elif name not in NEVER_FILTERS and (path := attribute_path(name, dictionary)):
+        elif name not in NEVER_FILTERS and (path := _known_path(name, dictionary)):
             if path in _ABOUT_THE_REQUEST:
                 include.add(f"{path[0]:08X}")
                 control[f"{path[0]:08X}"] = value
@@ -154,7 +155,7 @@ def parse_query(
     return Query(
         level,
         resource,
-        tuple(sorted(filters, key=repr)),
+        tuple(sorted(filters, key=repr) if len(filters) > 1 else filters),
         frozenset((include | times) - {"all"}) if "all" not in include else frozenset(),
         "all" in include,
         min(_count("limit", control.get("limit"), default_limit, None), max_limit),
@@ -202,6 +203,19 @@ def attribute_path(name: str, dictionary: Dictionary) -> tuple[int, ...] | None:
         path.append(tag)
     outer_are_sequences = all((dictionary.vr(tag) or _SQ) == _SQ for tag in path[:-1])
     return tuple(path) if outer_are_sequences else None
+
+
+NAMES = 1024
+"""Names of parameters that are remembered: all that clients use. Looking one up takes a tenth of the time of a small search."""
+
+MAX_NAME = 200
+"""Characters of a name that is remembered: six keywords, of which the longest has 71, and mostly one."""
+
+_remembered_path = cast(Callable[[str, Dictionary], tuple[int, ...] | None], lru_cache(NAMES)(attribute_path))
+
+
+def _known_path(name: str, dictionary: Dictionary) -> tuple[int, ...] | None:
+    return _remembered_path(name, dictionary) if len(name) <= MAX_NAME else attribute_path(name, dictionary)
 
 
 def _fields(value: str, dictionary: Dictionary) -> Iterator[str]:

@@ -31,7 +31,7 @@ def public_root(request: web.Request, configured: str | None, trusted: Sequence[
     if configured is not None:
         return configured
     scheme, host, prefix = request.scheme, "", ""
-    if _is_trusted(request.remote, trusted):
+    if trusted and _is_trusted(request.remote, trusted):
         said = _forwarded(request.headers.get("Forwarded", "")) or _x_forwarded(request)
         scheme = said.get("proto", scheme)
         host = _checked(said.get("host", ""))
@@ -40,7 +40,7 @@ def public_root(request: web.Request, configured: str | None, trusted: Sequence[
 
 
 def _is_trusted(peer: str | None, trusted: Sequence[Network]) -> bool:
-    if not trusted or peer is None:
+    if peer is None:
         return False
     try:
         address = ip_address(peer.partition("%")[0])

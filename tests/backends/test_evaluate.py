@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.backends.evaluate import all_match, may_match, value_matches
+from gateway.backends.evaluate import all_match, value_matches
 from gateway.dicomweb.matching import AnyOf, Empty, Exact, Fuzzy, Match, Moments, Range, Universal, Wildcard
 from gateway.dicomweb.query import Filter
 
@@ -140,31 +140,6 @@ def test_the_value_of_a_private_tag_is_matched_by_its_own_representation() -> No
     attributes = {"00091001": {"vr": "PN", "Value": [{"Alphabetic": "Doe"}]}, "00091002": {"vr": "FD", "Value": [1.5]}}
     assert matches(attributes, Filter((0x00091001,), "UN", Exact("DOE")))
     assert matches(attributes, Filter((0x00091002,), "UN", Exact("1.50")))
-
-
-DOCUMENT = (
-    b'{"00081030":{"vr":"LO","Value":["a}b"]},"00091001":{"vr":"PN","Value":[{"Alphabetic":"x"}]},'
-    b'"00400275":{"vr":"SQ","Value":[{"00180060":{"vr":"DS","Value":[90]}}]},"00180060":{"vr":"DS","Value":[80,120]}}'
-)
-
-
-@pytest.mark.parametrize(
-    ("item", "expected"),
-    [
-        (Filter((0x00180060,), "DS", Exact("120.0")), True),
-        (Filter((0x00180060,), "DS", Exact("90")), True),  # of the item in the sequence: to be looked at
-        (Filter((0x00180060,), "DS", Exact("100")), False),
-        (Filter((0x00181030,), "LO", Wildcard("a*")), False),
-        (Filter((0x00181030,), "LO", Universal()), True),
-        (Filter((0x00181030,), "LO", Empty()), True),
-        (Filter((0x00081030,), "LO", Exact("zzz")), True),  # a brace in a value: to be looked at
-        (Filter((0x00091001,), "UN", Exact("zzz")), True),
-        (Filter((0x00400275, 0x00180060), "DS", Exact("1")), True),
-        (Filter((0x00400276, 0x00180060), "DS", Exact("1")), False),
-    ],
-)
-def test_what_cannot_match_is_told_without_reading_the_document(item: Filter, expected: bool) -> None:
-    assert may_match(DOCUMENT, [item]) is expected
 
 
 def test_a_pattern_of_many_stars_is_matched_in_no_time() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dicomweb.matching import AnyOf, Empty, Exact, Fuzzy, Moments, Range, Universal, Wildcard
-from gateway.dicomweb.query import NEVER_FILTERS, Filter, Query, attribute_path, parse_query
+from gateway.dicomweb.query import MAX_NAME, NEVER_FILTERS, Filter, Query, _remembered_path, attribute_path, parse_query
 from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import InvalidQuery
 
@@ -270,3 +270,21 @@ def test_a_range_of_dates_and_one_of_times_are_one_range_of_moments() -> None:
 @pytest.mark.parametrize("text", ["00080020=20240101&00080030=10-12", "00080020=20240101-20240102&00080030=10"])
 def test_a_single_date_or_time_stays_a_key_of_its_own(text: str) -> None:
     assert len(query(text).filters) == 2
+
+
+def test_a_name_means_what_its_dictionary_says_however_often_it_is_asked() -> None:
+    class Others(Words):
+        tags: ClassVar = {"PatientID": (0x00100021, "LO")}
+
+    for _ in range(2):
+        for words, tag in ((Words(), 0x00100020), (Others(), 0x00100021)):
+            found = parse_query("study", Resource(), [("PatientID", "x")], words, max_limit=1, default_limit=1)
+            assert [item.path for item in found.filters] == [(tag,)]
+
+
+def test_names_that_no_client_sends_are_not_remembered() -> None:
+    long = ".".join([*["RequestAttributesSequence"] * 40, "ScheduledProcedureStepID"])
+    before = _remembered_path.cache_info().currsize  # type: ignore[attr-defined]  # of lru_cache
+    for name in (long, "x" * (MAX_NAME + 1)):
+        parse_query("study", Resource(), [(name, "1")], Words(), max_limit=1, default_limit=1)
+    assert _remembered_path.cache_info().currsize == before  # type: ignore[attr-defined]  # of lru_cache

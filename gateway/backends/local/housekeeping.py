@@ -6,13 +6,13 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
-from gateway.backends.local import schema, transactions
+from gateway.backends.local import extracted, schema, transactions
 from gateway.backends.local.files import Files
 from gateway.backends.local.index import Readers
+from gateway.backends.local.threads import Threads
 from gateway.backends.local.tombstones import Tombstones
 from gateway.backends.local.transactions import Reread
 from gateway.backends.local.writer import GROUP, Writer, transaction
@@ -43,7 +43,7 @@ def repair(files: Files, connect: Callable[[], sqlite3.Connection], finish: Call
     2. Files that dead processes were receiving go.
     3. Deletes that are in the tombstones but not in the index are done.
     4. Blobs that were renamed but never committed go.
-    5. Kept DICOM JSON goes when another version of its writer made it.
+    5. Kept DICOM JSON, and values that were cut out of it, go when another version of its writer made it.
     """
     files.sweep_dead()
     with files.write_lock():
@@ -71,6 +71,7 @@ def _forget_old_documents(db: sqlite3.Connection) -> None:
     known = db.execute("SELECT value FROM meta WHERE key = 'model'").fetchone()
     if known != (MODEL,):
         db.execute("DELETE FROM metadata")
+        extracted.forget_all(db)
         db.execute("INSERT OR REPLACE INTO meta VALUES ('model', ?)", (MODEL,))
 
 
@@ -84,21 +85,20 @@ def _sweep_uncommitted(files: Files, db: sqlite3.Connection) -> None:
         files.remove(generation)
 
 
-async def collect(files: Files, writer: Writer, pool: ThreadPoolExecutor, readers: Readers, room: Callable[[], bool]) -> None:
+async def collect(files: Files, writer: Writer, threads: Threads, readers: Readers, room: Callable[[], bool]) -> None:
     """Unlinks garbage until it is cancelled; without grace while the disk is full."""
     while True:
         await asyncio.sleep(COLLECT_SECONDS)
         if writer.broken is None:
             with suppress(GatewayError, OSError, sqlite3.Error):  # the next round tries again
-                await _collect_once(files, writer, pool, readers, room)
+                await _collect_once(files, writer, threads, readers, room)
 
 
-async def _collect_once(files: Files, writer: Writer, pool: ThreadPoolExecutor, readers: Readers, room: Callable[[], bool]) -> None:
-    loop = asyncio.get_running_loop()
-    grace = GRACE_SECONDS if await loop.run_in_executor(pool, room) else 0
-    old = await loop.run_in_executor(pool, readers.read, partial(_garbage, before=time.time() - grace))
+async def _collect_once(files: Files, writer: Writer, threads: Threads, readers: Readers, room: Callable[[], bool]) -> None:
+    grace = GRACE_SECONDS if await threads.run(room) else 0
+    old = await threads.run(partial(readers.read, partial(_garbage, before=time.time() - grace)))
     if old:
-        await loop.run_in_executor(pool, _unlink, files, old)
+        await threads.run(partial(_unlink, files, old))
         await writer.run(partial(_forget, generations=old))
 
 

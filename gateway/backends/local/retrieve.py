@@ -6,11 +6,9 @@ of a study come in batches, so that the first of it is on its way while the rest
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TypeVar
@@ -23,6 +21,7 @@ from gateway.backends.local.headers import Headers
 from gateway.backends.local.index import Readers, Row, frame_table, instances
 from gateway.backends.local.inspect import modelled, walked
 from gateway.backends.local.recent import Recent
+from gateway.backends.local.threads import Threads
 from gateway.backends.representations import Blob, opened
 from gateway.backends.representations import instances as instances_body
 from gateway.backends.validators import State, state_of
@@ -98,10 +97,10 @@ def _close(body: Body) -> None:
 class Retriever:
     """:param default: the transfer syntax for callers who name none, ``*`` for as stored."""
 
-    def __init__(self, files: Files, readers: Readers, pool: ThreadPoolExecutor, headers: Headers, limits: Limits, default: str) -> None:
+    def __init__(self, files: Files, readers: Readers, threads: Threads, headers: Headers, limits: Limits, default: str) -> None:
         self._files = files
         self._readers = readers
-        self._pool = pool
+        self._threads = threads
         self._headers = headers
         self._limits = limits
         self._default = default
@@ -129,7 +128,7 @@ class Retriever:
         return await all_bulk_data(retrieve.resource, retrieve.view, every, retrieve.accept, self._run, self._limits)
 
     def _run(self, work: Callable[[], T]) -> Awaitable[T]:
-        return asyncio.get_running_loop().run_in_executor(self._pool, work)
+        return self._threads.run(work)
 
     # -- in a reader thread
 

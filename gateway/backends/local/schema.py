@@ -19,7 +19,7 @@ from gateway.dicomweb.names import plain
 from gateway.dicomweb.resources import Resource
 from gateway.errors import StoreUnavailable
 
-VERSION = 2
+VERSION = 3
 
 BUSY_SECONDS = 10.0
 """How long a connection waits for SQLite's own lock. Writers queue on `Files.write_lock` before, so this is only met when
@@ -79,7 +79,32 @@ UPDATE instance SET attributes = (SELECT alone(instance.attributes, s.uid, e.uid
 CREATE INDEX study_name_groups ON study (patient_name) WHERE instr(patient_name, '=') > 0;
 """
 
-_MIGRATIONS: dict[int, str] = {0: _SCHEMA, 1: _ORDER_AND_NAMES}
+_EXTRACTED = """
+-- Attributes without a column that were searched for, when that was (0: given up), and their values; see `extracted`.
+CREATE TABLE extracted_tag (tag INTEGER PRIMARY KEY, used REAL NOT NULL);
+CREATE TABLE extracted (tag INTEGER NOT NULL, generation INTEGER NOT NULL, json BLOB NOT NULL, PRIMARY KEY (tag, generation)) WITHOUT ROWID;
+"""
+
+_OUTGOING = """
+-- Where instances of a spool still have to go ('' as long as nobody has decided), see `outgoing`. `due` is 0 until a delivery failed;
+-- `sent` from the moment on from which the destination may have it.
+CREATE TABLE delivery (
+    generation INTEGER NOT NULL, destination TEXT NOT NULL, since REAL NOT NULL, due REAL NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0, sent INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (generation, destination)) WITHOUT ROWID;
+CREATE INDEX delivery_order ON delivery (destination, dead, due, generation);
+
+-- What was deleted while it was on its way, and has to be deleted there.
+CREATE TABLE withdrawal (destination TEXT, study TEXT, series TEXT, instance TEXT,
+    PRIMARY KEY (destination, study, series, instance)) WITHOUT ROWID;
+
+-- What the last instances were that were delivered: enough to tell another version of one.
+CREATE TABLE delivered (generation INTEGER PRIMARY KEY, study TEXT, series TEXT, instance TEXT, size INTEGER, checksum BLOB,
+    UNIQUE (study, series, instance));
+INSERT INTO meta VALUES ('departures', 0);
+"""
+
+_MIGRATIONS: dict[int, str] = {0: _SCHEMA, 1: _ORDER_AND_NAMES, 2: _EXTRACTED + _OUTGOING}
 """What takes a database from one version to the next."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -18,6 +18,13 @@ parsed: Callable[[bytes], Attributes] = lru_cache(maxsize=256)(orjson.loads)
 
 LISTED, SMALL = 2048, 4096
 """Studies that are kept as lists show them, and the most bytes of attributes of each: some MiB at the very most."""
+
+
+def page(query: Query, rows: Sequence[tuple[Any, ...]]) -> tuple[bytes, ...]:
+    """Rows for which no header is needed; what holds for all of them is asked once."""
+    if _nothing_more(query) and query.level == "study":
+        return tuple(_listed(row[1:6]) if len(row[2]) <= SMALL else shown(query, row, None) for row in rows)
+    return tuple(shown(query, row, None) for row in rows)
 
 
 def shown(query: Query, row: tuple[Any, ...], document: bytes | None) -> bytes:
@@ -62,7 +69,7 @@ def _study(_: Query, row: tuple[Any, ...]) -> Attributes:
 @lru_cache(maxsize=64)
 def _study_of(uid: str, attributes: bytes, series: int, instances: int, modalities: str | None) -> Attributes:
     """To be read only: the instances of a study come one after the other, and each shows it."""
-    return study_result(orjson.loads(attributes), uid, modalities.split(",") if modalities else (), series, instances)
+    return study_result(orjson.loads(attributes), uid, set(modalities.split(",")) if modalities else (), series, instances)
 
 
 def _series(query: Query, row: tuple[Any, ...]) -> Attributes:

@@ -23,11 +23,13 @@ _FROM: dict[Level, str] = {
     "instance": "study s JOIN series e ON e.study = s.id JOIN instance i ON i.series = e.id",
 }
 KEY: dict[Level, str] = {"study": "s.id", "series": "e.id", "instance": "i.generation"}
-_SOURCE: dict[Level, str] = {"study": "s.source", "series": "e.source", "instance": "i.generation"}
+SOURCE: dict[Level, str] = {"study": "s.source", "series": "e.source", "instance": "i.generation"}
 """The generation whose header stands for the row."""
 
 _SORT: dict[Level, str] = {"study": "s.id", "series": "s.id, e.id", "instance": "s.id, e.id, i.generation"}
-_MODALITIES = "(SELECT group_concat(DISTINCT m.modality) FROM series m WHERE m.study = s.id)"
+_MODALITIES = "(SELECT group_concat(m.modality) FROM series m WHERE m.study = s.id)"
+"""With repetitions: to leave them out SQLite builds a tree for each row, which makes lists of studies half as dear again."""
+
 _COLUMNS: dict[Level, str] = {
     "study": f"s.source, s.uid, s.attributes, s.series_count, s.instance_count, {_MODALITIES}",
     "series": "e.source, s.uid, s.attributes, s.series_count, s.instance_count, {modalities}, e.uid, e.attributes, e.instance_count",
@@ -100,11 +102,39 @@ def columns_for(query: Query) -> str:
     return _COLUMNS[query.level].format(modalities=_MODALITIES if wanted else "NULL")
 
 
-def candidates_statement(plan: Plan) -> str:
-    """What has to be looked at: the key of the result, and the generation that stands for the row; in the order of results."""
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """An attribute that has no column, and where its value is for a row that is looked at.
+
+    :param level: of which the index keeps it among other attributes; None where it stands in headers only.
+    :param source: the column with the generation that has it.
+    :param kept: whether values of it are kept, see `extracted`.
+    :param worth_keeping: whether those that are read shall be.
+    """
+
+    tag: int
+    level: Level | None
+    source: str
+    kept: bool
+    worth_keeping: bool
+
+
+def candidates_statement(plan: Plan, lookups: Sequence[Lookup]) -> str:
+    """What has to be looked at: the key of the result, the generation that stands for the row, and for each lookup the generation
+    that has the value, and the value if it is kept; in the order of results. Parameters: `lookup_parameters`, then the conditions'."""
+    columns, joins = [KEY[plan.query.level], SOURCE[plan.rows]], ""
+    for number, one in enumerate(lookups):
+        columns += [one.source, f"x{number}.json" if one.kept else "NULL"]
+        if one.kept:
+            joins += f" LEFT JOIN extracted x{number} ON x{number}.tag = ? AND x{number}.generation = {one.source}"
     tables = _in_order(plan.rows) if plan.of_studies else _FROM[plan.rows]
     where = where_clause(plan.where, plan.rows)
-    return f"SELECT {KEY[plan.query.level]}, {_SOURCE[plan.rows]} FROM {tables}{where} ORDER BY {_SORT[plan.rows]}"  # noqa: S608 - built of constants only
+    return f"SELECT {', '.join(columns)} FROM {tables}{joins}{where} ORDER BY {_SORT[plan.rows]}"  # noqa: S608 - built of constants only
+
+
+def lookup_parameters(lookups: Sequence[Lookup]) -> list[int]:
+    """Those of the lookups in `candidates_statement`."""
+    return [one.tag for one in lookups if one.kept]
 
 
 def _in_order(level: Level) -> str:

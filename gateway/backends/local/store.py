@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,12 @@ from gateway.backends.local.files import Files
 from gateway.backends.local.headers import Headers
 from gateway.backends.local.index import Readers, missing
 from gateway.backends.local.inspect import reread
+from gateway.backends.local.outgoing import Beside
 from gateway.backends.local.prepared import Outcome, Prepared
 from gateway.backends.local.receive import Receiver
 from gateway.backends.local.retrieve import Retriever
 from gateway.backends.local.search import Searcher
+from gateway.backends.local.threads import Threads
 from gateway.backends.local.tombstones import Tombstones
 from gateway.backends.local.writer import Writer
 from gateway.backends.policy import OnDuplicate
@@ -96,11 +98,11 @@ class LocalStore:
             self._files.close()
             raise
         self._readers = Readers(partial(connect, read_only=True))
-        self._reads = ThreadPoolExecutor(READ_THREADS, "store-read")
+        self._reads = Threads(READ_THREADS, "store-read")
         self._writes = ThreadPoolExecutor(WRITE_THREADS, "store-write")
         self._writer = Writer(self._files, connect, on_duplicate, self._reread, finish_deletes)
         self._headers = Headers(self._files, self._readers, self._writer, self._limits)
-        self._searcher = Searcher(self._readers, self._headers, self._reads)
+        self._searcher = Searcher(self._readers, self._headers, self._writer, self._reads)
         self._retriever = Retriever(self._files, self._readers, self._reads, self._headers, self._limits, default_transfer_syntax)
         self._garbage: asyncio.Task[None] | None = None
 
@@ -119,6 +121,12 @@ class LocalStore:
     async def _commit(self, receiver: Receiver) -> tuple[list[Stored], list[Failed]]:
         if not receiver.prepared:
             return [], []
+        if self._writer.beside is not None:
+            try:
+                await self._writer.beside.screen(receiver.prepared)
+            except BaseException:
+                await receiver.abandon()
+                raise
         # Once handed over, the commit happens whether or not the client waits for it: the files must stay until then.
         commit = asyncio.ensure_future(self._writer.commit(receiver.prepared))
         try:
@@ -156,6 +164,47 @@ class LocalStore:
         transactions.delete(db, tombstone, self._reread, applied)
         return len(tombstone.instances)
 
+    # -- for a spool, which is built upon a store
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return self._files.root
+
+    @property
+    def on_duplicate(self) -> OnDuplicate:
+        """What happens to another version of a stored instance."""
+        return self._writer.policy
+
+    def accompany(self, beside: Beside) -> None:
+        """From now on `beside` has a word in what is committed; called before the first store."""
+        self._writer.beside = beside
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` reads of the index, in a reader thread."""
+        return await self._reads.run(partial(self._readers.read, work))
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` does in a write transaction of its own.
+
+        :raises StoreUnavailable: the store takes no writes. :raises Busy: it will again in a moment.
+        """
+        return await self._writer.run(work)
+
+    def depart(self, db: sqlite3.Connection, generations: Sequence[int]) -> None:
+        """See `transactions.depart`; inside `write`."""
+        transactions.depart(db, generations, self._reread)
+
+    async def documents(self, generations: Sequence[int]) -> dict[int, bytes]:
+        """The DICOM JSON of instances by generation, without those that have gone."""
+        return await self._reads.run(partial(self._headers.of, generations))
+
+    def path(self, generation: int) -> str:
+        """The file of an instance."""
+        return self._files.path(generation)
+
+    # --
+
     async def check(self) -> Health:
         """See `Backend.check`."""
         if self._writer.broken is not None:
@@ -169,7 +218,7 @@ class LocalStore:
             self._garbage.cancel()
             await asyncio.wait([self._garbage])
         await self._writer.aclose()
-        await asyncio.to_thread(self._reads.shutdown)
+        await asyncio.to_thread(self._reads.close)
         await asyncio.to_thread(self._writes.shutdown)
         await asyncio.to_thread(self._readers.close)  # the last connection to go writes SQLite's log back, and syncs
         await asyncio.to_thread(self._files.close)
@@ -177,7 +226,7 @@ class LocalStore:
     async def _has_room(self) -> bool:
         """As `_room`; a thread is only woken when it is time to look again."""
         known = self._known_room()
-        return known if known is not None else await asyncio.get_running_loop().run_in_executor(self._reads, self._room)
+        return known if known is not None else await self._reads.run(self._room)
 
     def _known_room(self) -> bool | None:
         """What the last look at the disk said, None when that is too long ago."""

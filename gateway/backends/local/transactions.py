@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
+from gateway.backends.local import extracted, outgoing
+from gateway.backends.local.outgoing import Beside
 from gateway.backends.local.prepared import Outcome, Prepared, column, item_text
 from gateway.backends.local.tombstones import Tombstone
 from gateway.backends.policy import OnDuplicate
@@ -54,9 +56,10 @@ def _series_values(attributes: IndexAttributes) -> tuple[bytes | str | None, ...
 class _Batch:
     """One group commit: several requests' instances, decided and inserted in order."""
 
-    def __init__(self, db: sqlite3.Connection, now: float) -> None:
+    def __init__(self, db: sqlite3.Connection, now: float, beside: Beside | None) -> None:
         self.db = db
         self.now = now
+        self._beside = beside
         self.generation: int = db.execute("SELECT value FROM meta WHERE key = 'next_generation'").fetchone()[0]
         self.moves: list[tuple[str, int]] = []
         self.replaced: set[tuple[str, str]] = set()
@@ -67,6 +70,8 @@ class _Batch:
 
     def add(self, new: Prepared, policy: OnDuplicate) -> Outcome:
         """Decides about one instance and writes its rows."""
+        if self._beside is not None and (refused := self._beside.refusal(self.db, new, policy)) is not None:
+            return refused
         uids = new.instance
         study = self._study(uids.study, new.attributes)
         series = self._one_series(study, uids.series, new.attributes)
@@ -78,6 +83,8 @@ class _Batch:
             # 128 bits and the length decide: reading both files would hold the lock, and a sender who forges a collision
             # only loses his own second version.
             if (old[1], old[2]) == (new.size, new.checksum):
+                if self._beside is not None:
+                    self._beside.again(self.db, old[0])
                 return Outcome.IDENTICAL
             if policy is not OnDuplicate.REPLACE:
                 return Outcome.SKIPPED if policy is OnDuplicate.SKIP else Outcome.REJECTED
@@ -115,6 +122,8 @@ class _Batch:
         alone = instance_alone(own, Resource(uids.study, uids.series, uids.sop), uids.sop_class, uids.transfer_syntax)
         facts = (new.instance.sop_class, column(own, "00200013"), new.instance.transfer_syntax, new.size, new.checksum, self.now)
         self.db.execute(_INSERT_INSTANCE, (self.generation, series, new.instance.sop, rendered(alone), *facts, *where))
+        if self._beside is not None:
+            self._beside.inserted(self.db, self.generation, self.now)
         self.moves.append((new.path, self.generation))
         self.generation += 1
 
@@ -133,15 +142,23 @@ def _row_id(cursor: sqlite3.Cursor) -> int:
     return cursor.lastrowid
 
 
-def store(db: sqlite3.Connection, prepared: Sequence[Prepared], policy: OnDuplicate, publish: Publish, reread: Reread) -> list[Outcome]:
+def store(
+    db: sqlite3.Connection,
+    prepared: Sequence[Prepared],
+    policy: OnDuplicate,
+    publish: Publish,
+    reread: Reread,
+    beside: Beside | None = None,
+) -> list[Outcome]:
     """Inserts instances and moves their files into place; the outcomes in the order of `prepared`.
 
     An instance that is refused must not leave the rows of a study or series that only it would have opened: those rows are
     looked up before, and a refused instance always belongs to rows that exist.
 
     :param publish: renames the received files and makes the names durable; called before the transaction is committed.
+    :param beside: who has a word in it.
     """
-    batch = _Batch(db, time.time())
+    batch = _Batch(db, time.time(), beside)
     outcomes = [batch.add(one, policy) for one in prepared]
     if batch.moves:
         batch.finish()
@@ -162,6 +179,8 @@ def remove_generation(db: sqlite3.Connection, generation: int, now: float) -> No
     """Forgets an instance's row; its blob becomes garbage."""
     db.execute("DELETE FROM instance WHERE generation = ?", (generation,))
     db.execute("DELETE FROM metadata WHERE generation = ?", (generation,))
+    extracted.forget(db, generation)
+    outgoing.forget(db, generation)
     db.execute("INSERT OR IGNORE INTO garbage VALUES (?, ?)", (generation, now))
 
 
@@ -186,6 +205,7 @@ def delete(db: sqlite3.Connection, tombstone: Tombstone, reread: Reread, applied
     :param applied: length of the tombstone file that the index has taken in after this.
     """
     now = time.time()
+    outgoing.withdraw(db, tombstone.study, tombstone.instances)
     for _, _, generation in tombstone.instances:
         remove_generation(db, generation, now)
     bury(db, tombstone)
@@ -196,6 +216,25 @@ def delete(db: sqlite3.Connection, tombstone: Tombstone, reread: Reread, applied
     count_change(db)
 
 
+def depart(db: sqlite3.Connection, generations: Sequence[int], reread: Reread) -> None:
+    """Forgets instances that rest elsewhere now: unlike deleted ones they leave nothing behind that says they were here."""
+    now = time.time()
+    left: dict[str, set[str]] = {}
+    for generation in generations:
+        row = db.execute(
+            "SELECT s.uid, e.uid FROM instance i JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study WHERE i.generation = ?",
+            (generation,),
+        ).fetchone()
+        if row is not None:
+            left.setdefault(row[0], set()).add(row[1])
+            remove_generation(db, generation, now)
+    for study, of_study in left.items():
+        for series in of_study:
+            _settle_series(db, study, series, reread, deleted=False)
+        _settle_study(db, study, reread, deleted=False)
+    count_change(db)
+
+
 def bury(db: sqlite3.Connection, tombstone: Tombstone) -> None:
     """From now on requests for what a tombstone lists are answered 410."""
     for series, instance, _ in tombstone.instances:
@@ -203,7 +242,11 @@ def bury(db: sqlite3.Connection, tombstone: Tombstone) -> None:
     remember_delete(db, tombstone.resource)
 
 
-def _settle_series(db: sqlite3.Connection, study: str, uid: str, reread: Reread) -> None:
+def _settle_series(db: sqlite3.Connection, study: str, uid: str, reread: Reread, *, deleted: bool = True) -> None:
+    """Brings a series in line with the instances that are left.
+
+    :param deleted: whether the others were; where none is left, the series was too then.
+    """
     row = db.execute(
         "SELECT e.id, e.source FROM series e JOIN study s ON s.id = e.study WHERE s.uid = ? AND e.uid = ?", (study, uid)
     ).fetchone()
@@ -212,21 +255,23 @@ def _settle_series(db: sqlite3.Connection, study: str, uid: str, reread: Reread)
     left, first = db.execute("SELECT count(*), min(generation) FROM instance WHERE series = ?", (row[0],)).fetchone()
     if not left:
         db.execute("DELETE FROM series WHERE id = ?", (row[0],))
-        remember_delete(db, Resource(study, uid))
+        if deleted:
+            remember_delete(db, Resource(study, uid))
         return
     db.execute("UPDATE series SET instance_count = ? WHERE id = ?", (left, row[0]))
     if first != row[1] and (attributes := reread(first)) is not None:
         refresh_series(db, row[0], first, attributes)
 
 
-def _settle_study(db: sqlite3.Connection, uid: str, reread: Reread) -> None:
+def _settle_study(db: sqlite3.Connection, uid: str, reread: Reread, *, deleted: bool = True) -> None:
     row = db.execute("SELECT id, source FROM study WHERE uid = ?", (uid,)).fetchone()
     if row is None:
         return
     series, instances = db.execute("SELECT count(*), sum(instance_count) FROM series WHERE study = ?", (row[0],)).fetchone()
     if not series:
         db.execute("DELETE FROM study WHERE id = ?", (row[0],))
-        remember_delete(db, Resource(uid))
+        if deleted:
+            remember_delete(db, Resource(uid))
         return
     db.execute("UPDATE study SET series_count = ?, instance_count = ? WHERE id = ?", (series, instances, row[0]))
     first = db.execute("SELECT min(i.generation) FROM instance i JOIN series e ON e.id = i.series WHERE e.study = ?", (row[0],)).fetchone()[

@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 from gateway import metrics
 from gateway.backends.local import transactions
 from gateway.backends.local.files import Files, storage_error
+from gateway.backends.local.outgoing import Beside
 from gateway.backends.local.prepared import Outcome, Prepared
 from gateway.backends.local.transactions import Reread
 from gateway.backends.policy import OnDuplicate
@@ -68,9 +69,11 @@ class Writer:
         first: Callable[[sqlite3.Connection], None],
     ) -> None:
         self._files = files
-        self._policy = policy
+        self.policy = policy
         self._reread = reread
         self._first = first
+        self.beside: Beside | None = None
+        """Who has a word in the commits."""
         self._closed = False
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._db = connect()
@@ -156,7 +159,9 @@ class Writer:
         started = time.perf_counter()
         everything = [one for job in group for one in job.prepared or ()]
         try:
-            outcomes = self._transaction(lambda db: transactions.store(db, everything, self._policy, self._files.publish, self._reread))
+            outcomes = self._transaction(
+                lambda db: transactions.store(db, everything, self.policy, self._files.publish, self._reread, self.beside)
+            )
         except GatewayError as error:
             for job in group:
                 job.done(None, error)

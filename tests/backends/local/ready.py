@@ -71,4 +71,4 @@ def statements(index: Index, asked: Query) -> list[str]:
         search.answer(index.db, plan_of(asked))
     finally:
         index.db.set_trace_callback(None)
-    return [sql for sql in seen if "FROM meta" not in sql]
+    return [sql for sql in seen if sql != f"SELECT {search.CHANGED_AT}"]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from gateway.backends.local import housekeeping, search
+from gateway.backends.local import extracted, headers, housekeeping
 from gateway.backends.local.index import Row, instances, kept_metadata
 from gateway.backends.local.store import LocalStore
 from gateway.dicomweb.resources import Resource
 from tests.backends.local.conftest import OpenStore
-from tests.backends.made import dicom, query, store, study
+from tests.backends.made import dicom, store, study
 
 
 def rows(opened: LocalStore, resource: Resource) -> list[Row]:
@@ -23,6 +24,10 @@ def rows(opened: LocalStore, resource: Resource) -> list[Row]:
 async def kept(opened: LocalStore) -> dict[int, bytes]:
     await opened._writer.run(lambda db: None)  # what was posted before is done
     return opened._readers.read(lambda db: kept_metadata(db, range(1, 20)))
+
+
+def values_kept(opened: LocalStore) -> dict[int, float]:
+    return opened._readers.read(extracted.kept_tags)
 
 
 async def test_what_is_made_is_kept(open_store: OpenStore) -> None:
@@ -38,13 +43,15 @@ async def test_what_another_writer_made_is_made_anew(open_store: OpenStore, monk
     opened = open_store()
     await store(opened, dicom())
     await asyncio.to_thread(opened._headers.documents, rows(opened, Resource("1.1")))
-    assert await kept(opened)
+    await opened._writer.run(partial(extracted.keep, values=[(0x00180060, 1, b"{}")]))
+    assert await kept(opened) and values_kept(opened)
     await opened.aclose()
     same = open_store()
     assert await kept(same)
     await same.aclose()
     monkeypatch.setattr(housekeeping, "MODEL", "another")
-    assert not await kept(open_store())
+    anew = open_store()
+    assert not await kept(anew) and not values_kept(anew)
 
 
 async def test_an_instance_whose_file_has_gone_is_left_out(open_store: OpenStore) -> None:
@@ -58,31 +65,18 @@ async def test_an_instance_whose_file_has_gone_is_left_out(open_store: OpenStore
         opened._headers.documents(found)
 
 
-async def test_headers_are_looked_through_chunk_by_chunk(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "CHUNK", 3)
-    monkeypatch.setattr(search, "BATCH", 2)
+async def through(opened: LocalStore, generations: list[int]) -> dict[int, bytes]:
+    shown: dict[int, bytes] = {}
+    await asyncio.to_thread(opened._headers.through, generations, shown.__setitem__)
+    return shown
+
+
+async def test_what_is_made_in_passing_is_kept_and_then_read(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(headers, "KEPT_AT_ONCE", 1000)  # each document is larger
     opened = open_store()
-    await store(opened, *(file for number in range(1, 5) for file in study(f"1.{number}", series=1, instances=4, KVP=str(number % 2))))
-    matches = await opened.search(query("instance", KVP="1", limit="5", offset="1"))
-    assert (len(matches.results), matches.remaining) == (5, 2)
-    assert len((await opened.search(query("study", KVP="0"))).results) == 2
-
-
-async def test_a_cancelled_search_gives_its_snapshot_up(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "CHUNK", 1)
-    opened = open_store()
-    await store(opened, *(dicom(sop=f"1.1.1.{number}", KVP="1") for number in range(1, 30)))
-    closed: list[int] = []
-    close = search._Snapshot.close
-
-    def watched(snapshot: search._Snapshot) -> None:
-        closed.append(1)
-        close(snapshot)
-
-    monkeypatch.setattr(search._Snapshot, "close", watched)
-    searching = asyncio.create_task(opened.search(query("instance", KVP="1")))
-    await asyncio.sleep(0.01)
-    searching.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await searching
-    assert closed == [1]
+    await store(opened, *study("1.1"))
+    first = await through(opened, [1, 2, 3, 4, 99])
+    assert sorted(first) == [1, 2, 3, 4] and await kept(opened) == first
+    for blob in range(1, 5):
+        Path(opened._files.path(blob)).unlink()
+    assert await through(opened, [4, 1, 2, 3]) == first

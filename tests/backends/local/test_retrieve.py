@@ -308,7 +308,7 @@ async def test_a_reader_that_leaves_while_a_file_is_opened_leaves_nothing_open(
     with pytest.raises(asyncio.CancelledError):
         await asking
     go.set()
-    await asyncio.get_running_loop().run_in_executor(backend._reads, str)
+    await backend._reads.run(str)
     async with asyncio.timeout(10):
         while open_below(root / "blobs"):
             await asyncio.sleep(0.01)

@@ -52,7 +52,10 @@ def test_a_fresh_database_gets_the_schema_once(path: Path) -> None:
     schema.migrate(db)
     assert db.execute("SELECT value FROM meta WHERE key = 'next_generation'").fetchone() == (7,)
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables == {"meta", "study", "series", "instance", "metadata", "deleted", "garbage"}
+    assert tables == {
+        *("meta", "study", "series", "instance", "metadata", "deleted", "garbage"),
+        *("extracted", "extracted_tag", "delivery", "withdrawal", "delivered"),
+    }
     db.close()
 
 
@@ -99,6 +102,18 @@ def test_uids_are_unique_where_the_model_says_so(path: Path) -> None:
     for sql, values in ((study, ("1",)), (series, (1, "1.1"))):
         with pytest.raises(sqlite3.IntegrityError):
             db.execute(sql, values)
+    db.close()
+
+
+def test_an_index_of_the_second_version_gets_tables_and_keeps_what_it_has(path: Path) -> None:
+    db = schema.connect(path)
+    db.executescript(f"BEGIN;{schema._MIGRATIONS[0]}{schema._MIGRATIONS[1].partition('UPDATE')[0]}PRAGMA user_version = 2;COMMIT;")
+    db.execute("INSERT INTO metadata VALUES (1, x'7b7d')")
+    before = set(db.execute("SELECT name, sql FROM sqlite_master"))
+    schema.migrate(db)
+    after = set(db.execute("SELECT name, sql FROM sqlite_master"))
+    assert before < after and {name for name, _ in after - before} >= {"extracted", "extracted_tag"}
+    assert schema.version(db) == schema.VERSION and list(db.execute("SELECT * FROM metadata")) == [(1, b"{}")]
     db.close()
 
 

@@ -73,3 +73,9 @@ def test_results_come_in_the_order_of_the_first_arrival(tmp_path: Path) -> None:
 def test_a_list_of_identifiers_is_matched_value_by_value(index: Index) -> None:
     asked = Query("series", filters=(Filter((0x00400275, 0x00400009), "SH", Wildcard("*")),))
     assert search.answer(index.db, plan_of(asked)).results == ()
+
+
+def test_the_moment_of_the_last_change_comes_with_the_results_and_without_any(index: Index) -> None:
+    found, nothing = (search.answer(index.db, plan_of(query(PatientID=value))) for value in ("*", "nobody"))
+    assert found.results and not nothing.results
+    assert found.modified == nothing.modified == search.changed_at(index.db) is not None

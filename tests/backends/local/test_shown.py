@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.backends.local.shown import parsed, shown
+from gateway.backends.local.shown import SMALL, page, parsed, shown
 from gateway.backends.results import attribute, instance_alone, rendered
 from gateway.dicomweb.resources import Level, Resource
 from tests.backends.made import query
@@ -72,3 +72,22 @@ def test_what_rows_share_is_parsed_once_and_stays_as_it_was() -> None:
     result("study", includefield="all")
     result("instance", PatientID="P1")
     assert parsed(STUDY) is parsed(STUDY) and json.dumps(parsed(STUDY)) == before
+
+
+@pytest.mark.parametrize("level", ["study", "series", "instance"])
+@pytest.mark.parametrize("asked", [{}, {"includefield": "PatientID,00020010"}])
+def test_a_page_shows_what_its_rows_show(level: Level, asked: dict[str, str]) -> None:
+    large = (9, "1.3", b'{"00081030":{"vr":"LO","Value":["' + b"x" * SMALL + b'"]}}', *ROWS[level][3:])
+    for resource in (Resource(), Resource("1.2", "1.2.3")):
+        one = query(level, resource, **asked)
+        assert page(one, [ROWS[level], large]) == (shown(one, ROWS[level], None), shown(one, large, None))
+
+
+def test_what_follows_the_columns_of_a_row_is_not_looked_at() -> None:
+    for level, row in ROWS.items():
+        assert page(query(level), [(*row, 1234.5)]) == page(query(level), [row])
+
+
+def test_a_modality_of_several_series_is_shown_once() -> None:
+    found = json.loads(shown(query(), (9, "1.2", STUDY, 3, 5, "SEG,CT,SEG"), None))
+    assert found["00080061"]["Value"] == ["CT", "SEG"]

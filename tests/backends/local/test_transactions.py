@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.backends.local import transactions
+from gateway.backends.local import extracted, transactions
 from gateway.backends.local.prepared import Outcome
 from gateway.backends.local.tombstones import Tombstone
 from gateway.backends.policy import OnDuplicate
@@ -89,8 +89,9 @@ def test_one_instance_uid_in_two_series_is_two_instances(index: Index) -> None:
 def test_facts_about_bytes_go_with_their_generation(index: Index) -> None:
     index.store(dicom())
     index.db.execute("INSERT INTO metadata VALUES (1, '{}')")
+    extracted.keep(index.db, [(0x00180060, 1, b"{}"), (0x00201041, 1, b"")])
     index.store(dicom(PatientID="P2"), policy=REPLACE)
-    assert index.rows("SELECT * FROM metadata") == []
+    assert index.rows("SELECT * FROM metadata") == index.rows("SELECT * FROM extracted") == []
 
 
 # -- where a study's attributes come from
