@@ -113,15 +113,17 @@ ORIGIN_BREAKER = Gauge(
 )
 
 # The cache: `store` is the name of a store, one of those that the settings name.
-CACHE_HITS = Counter("gateway_cache_hits", "Requests answered from what was kept.", ["store", "kind", "tier"])
-CACHE_MISSES = Counter("gateway_cache_misses", "Requests for which the store behind the cache was asked.", ["store", "kind"])
-CACHE_COALESCED = Counter("gateway_cache_coalesced", "Requests that got the answer of an equal one under way.", ["store", "kind"])
-CACHE_STALE = Counter("gateway_cache_stale", "Requests answered with what was too old, because the store behind failed.", ["store", "kind"])
-CACHE_EVICTIONS = Counter("gateway_cache_evictions", "Answers that made room for others.", ["tier"])
-CACHE_DROPPED = Counter(
-    "gateway_cache_dropped",
+CACHE_HITS = Counter("gateway_cache_hit_answers", "Requests answered from what was kept.", ["store", "kind", "tier"])
+CACHE_MISSES = Counter("gateway_cache_miss_answers", "Requests for which the store behind the cache was asked.", ["store", "kind"])
+CACHE_COALESCED = Counter("gateway_cache_coalesced_answers", "Requests that got the answer of an equal one under way.", ["store", "kind"])
+CACHE_STALE = Counter(
+    "gateway_cache_stale_answers", "Requests answered with something old, because the store behind failed.", ["store", "kind"]
+)
+CACHE_EVICTED = Counter("gateway_cache_evicted_answers", "Answers that made room for others.", ["tier"])
+CACHE_LOST = Counter(
+    "gateway_cache_lost_answers",
     "Answers that the disk tier lost or did not take: damaged, busy, or the disk failed.",
-    ["reason"],
+    ["loss"],
 )
 CACHE_MEMORY_BYTES = Gauge("gateway_cache_memory_bytes", "Bytes of answers kept in memory.", ["kind"], multiprocess_mode="livesum")
 CACHE_DISK_BYTES = Gauge(
@@ -129,12 +131,19 @@ CACHE_DISK_BYTES = Gauge(
 )
 
 # Spools: `store` is the name of the store, `destination` that of one it delivers to, or "undecided"; both from the settings.
-SPOOL_DEPTH = Gauge("gateway_spool_depth", "Instances that wait to be delivered.", ["store", "destination"], multiprocess_mode="livesum")
+SPOOL_DEPTH = Gauge(
+    "gateway_spool_waiting_instances", "Instances that wait to be delivered.", ["store", "destination"], multiprocess_mode="livesum"
+)
 SPOOL_OLDEST_SECONDS = Gauge(
     "gateway_spool_oldest_seconds", "For how long the oldest of them has waited.", ["store", "destination"], multiprocess_mode="livemax"
 )
 SPOOL_DEAD = Gauge(
-    "gateway_spool_dead_letters", "Instances that were given up and wait for people.", ["store", "destination"], multiprocess_mode="livesum"
+    "gateway_spool_dead_instances",
+    "Instances that were set aside and wait for people.",
+    ["store", "destination"],
+    multiprocess_mode="livesum",
 )
 SPOOL_DELIVERED = Counter("gateway_spool_delivered_instances", "Instances that arrived.", ["store", "destination"])
-SPOOL_FAILED = Counter("gateway_spool_failed_deliveries", "Deliveries of an instance that failed.", ["store", "destination"])
+SPOOL_FAILED = Counter(
+    "gateway_spool_failed_instances", "Instances that did not arrive, each time that it was tried.", ["store", "destination"]
+)

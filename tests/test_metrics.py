@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 
 from gateway import metrics
+from gateway.backends.cached.keys import KINDS
 from gateway.dicomweb.reasons import Reason, WarningReason
 from gateway.metrics import TRANSACTIONS
 from tests.backends.made import dicom, study
@@ -32,10 +33,13 @@ CLOSED: dict[str, set[str]] = {
     "what": {"blob", "folder"},
     "coding": {"gzip", "zstd"},
     "source": {"made", "kept"},
+    "tier": {"memory", "disk"},
+    "kind": {*KINDS},
+    "loss": {"damaged", "busy", "failed"},
 }
 """Every label and all values that it may have."""
 
-NAMED = {"origin"}
+NAMED = {"destination", "origin", "store"}
 """Labels whose values are the stores that the settings name; tests/backends/upstream/test_metering.py holds those of origins."""
 
 UNITS = tuple("_bytes _seconds _requests _answers _instances _outcomes _headers _lines _calls _retries _state".split())

@@ -26,6 +26,7 @@ from gateway.web.middleware import OPEN
 from gateway.web.parameters import (
     ACCEPT,
     ACCEPT_ENCODING,
+    CACHE_CONTROL,
     IF_MODIFIED_SINCE,
     IF_NONE_MATCH,
     PATH,
@@ -117,7 +118,9 @@ def describe(route: Routed, limits: SearchLimits, *, bearer: bool) -> Described:
     operation = _OPERATIONS[route.handler](at)
     credentials = bearer and route.transaction not in OPEN
     # What comes before and around all handlers: nonsense, a caller who is not known, a store that is not there, a full house.
+    origin = route.transaction not in OPEN | {"capabilities", "other"}
     met = {400: at.names or operation.parameters, 401: credentials, 404: "store" in at.names, 503: True}
+    met |= {403: origin, 502: origin, 504: origin}
     common = {status: problem(status) for status, possible in met.items() if possible}
     answers = common | {answer.status: answer for answer in operation.answers}
     whole = replace(
@@ -149,6 +152,7 @@ PROBLEM = "application/problem+json"
 _PROBLEMS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     400: ("The request cannot be parsed.", ()),
     401: ("No token, or none that is known here.", ("WWW-Authenticate",)),
+    403: ("The origin behind the store does not allow it to this caller.", ()),
     404: ("Not known here.", ()),
     406: ("It exists, but in no form that was asked for.", ()),
     408: ("The client stopped sending.", ()),
@@ -156,7 +160,9 @@ _PROBLEMS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     413: ("A limit of the settings would be passed.", ()),
     415: ("A body of a kind that is not stored.", ()),
     416: ("The range begins beyond the end.", ("Content-Range",)),
+    502: ("The origin behind the store cannot be reached, or fails.", ()),
     503: ("Too busy, or the store cannot be used; try again later.", ("Retry-After",)),
+    504: ("The origin behind the store takes too long.", ()),
     507: ("No room left.", ()),
 }
 
@@ -168,7 +174,7 @@ def problem(status: int) -> Answer:
 
 
 _CODED = ("Content-Encoding",)
-_FOUND = ("ETag", "Last-Modified", "Vary")
+_FOUND = ("Age", "ETag", "Last-Modified", "Vary", "Warning", "X-Cache")
 _NOT_CHANGED = Answer(304, "Not changed.", {}, _FOUND)
 
 
@@ -230,13 +236,13 @@ def _store(at: _At) -> Operation:
 def _search(level: Level, at: _At) -> Operation:
     content = _content(qido.OFFERS, "DicomObjects")
     answers = (
-        Answer(200, "What matches, in an order that stays while nothing is stored.", content, (*_CODED, *_FOUND, "Warning")),
-        Answer(204, "Nothing matches.", {}, ("Vary", "Warning")),
+        Answer(200, "What matches, in an order that stays while nothing is stored.", content, (*_CODED, *_FOUND)),
+        Answer(204, "Nothing matches.", {}, ("Age", "Vary", "Warning", "X-Cache")),
         _NOT_CHANGED,
         problem(406),
     )
     found = {"study": "Studies", "series": "Series", "instance": "Instances"}[level]
-    parameters = (*search_parameters(level, at.limits), ACCEPT_ENCODING, IF_NONE_MATCH)
+    parameters = (*search_parameters(level, at.limits), ACCEPT_ENCODING, CACHE_CONTROL, IF_NONE_MATCH)
     return Operation(f"SearchFor{at.above}{found}", f"Searches for {found.lower()}.", parameters, (), tuple(content), answers)
 
 
@@ -267,7 +273,7 @@ def _bytes(name: str, summary: str, multi: tuple[str, ...], single: tuple[str, .
     found = Answer(200, "Found.", dict.fromkeys((*multi, *single)), _FOUND)
     problems = map(problem, (404, 406, 410))
     if not single:
-        return Operation(name, summary, (ACCEPT, IF_NONE_MATCH), (), accepts, (found, _NOT_CHANGED, *problems))
+        return Operation(name, summary, (ACCEPT, CACHE_CONTROL, IF_NONE_MATCH), (), accepts, (found, _NOT_CHANGED, *problems))
     answers = (
         replace(found, headers=("Accept-Ranges", *_FOUND)),
         Answer(206, "The range that was asked for.", dict.fromkeys(single), ("Accept-Ranges", "Content-Range", *_FOUND)),
@@ -275,14 +281,14 @@ def _bytes(name: str, summary: str, multi: tuple[str, ...], single: tuple[str, .
         *problems,
         problem(416),
     )
-    return Operation(name, summary, (ACCEPT, IF_NONE_MATCH, IF_MODIFIED_SINCE, *RANGES), (), accepts, answers)
+    return Operation(name, summary, (ACCEPT, CACHE_CONTROL, IF_NONE_MATCH, IF_MODIFIED_SINCE, *RANGES), (), accepts, answers)
 
 
 def _metadata(at: _At) -> Operation:
     content = _content(METADATA_OFFERS, "DicomObjects")
     found = Answer(200, "An object for each instance.", content, (*_CODED, *_FOUND))
     conditions = (IF_NONE_MATCH, IF_MODIFIED_SINCE) if at.level == "Instance" else (IF_NONE_MATCH,)
-    parameters, answers = (ACCEPT, ACCEPT_ENCODING, *conditions), (found, _NOT_CHANGED, *map(problem, (404, 406, 410)))
+    parameters, answers = (ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, *conditions), (found, _NOT_CHANGED, *map(problem, (404, 406, 410)))
     return Operation(f"Retrieve{at.level}Metadata", "Attributes without bulk data.", parameters, (), tuple(content), answers)
 
 

@@ -6,22 +6,25 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from gateway.backends.base import Body
+from gateway.backends.base import PLAIN, Body, Served
 from gateway.web.compression import MINIMUM
 from gateway.web.conditional import Validators, coded, unchanged
 from gateway.web.encoding import Coding, Wanted, wanted
 from gateway.web.sending import send
+from gateway.web.served import story
 from gateway.web.service import Service
 
 
-async def found(request: web.Request, service: Service, data: bytes, media_type: str, validators: Validators) -> web.Response:
+async def found(
+    request: web.Request, service: Service, data: bytes, media_type: str, validators: Validators, served: Served = PLAIN
+) -> web.Response:
     """A document that GET names: 304 when the caller has it, else coded as he likes it best. What is compressed is kept.
 
     :param validators: of the document without a content coding; their tag is strong.
     """
     coding = _coding(request, data)
     validators = _coded(validators, coding)
-    headers = service.caching | validators.headers
+    headers = service.caching | validators.headers | story(served)
     if unchanged(request, validators):
         return web.Response(status=304, headers=headers)
     return await _response(service, data, media_type, coding, headers, validators.etag)
@@ -37,11 +40,12 @@ async def streamed(request: web.Request, service: Service, body: Body, validator
     own = _coded(validators, coding)
     if unchanged(request, own):
         await body.aclose()
-        return web.Response(status=304, headers=service.caching | own.headers)
+        return web.Response(status=304, headers=service.caching | own.headers | story(body.served))
     made = None if coding is None else service.compression.body(coding, body, own.etag)
+    headers = service.caching | story(body.served)
     if made is None or coding is None:
-        return await send(request, service.compression.plain(body, validators.etag), headers=service.caching | validators.headers)
-    return await send(request, made, headers=service.caching | own.headers | {"Content-Encoding": coding})
+        return await send(request, service.compression.plain(body, validators.etag), headers=headers | validators.headers)
+    return await send(request, made, headers=headers | own.headers | {"Content-Encoding": coding})
 
 
 async def told(

@@ -9,20 +9,12 @@ Not for threads: everything here is called on the event loop. Only a large body 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
-from weakref import finalize
 
 from gateway import metrics
-from gateway.backends.base import FileSlice, Piece
-
-LARGE = 128 << 10
-"""Bytes from which a body is sent by sendfile: below, copying it into the socket is as cheap."""
-
-VECTOR = 1000
-"""Pieces that one call writes; the kernel takes 1024."""
+from gateway.backends.held import LARGE, Held
 
 SHARE = 8
 """One body takes at most this part of the room (an eighth), so that a huge one does not drive out all the others."""
@@ -31,33 +23,12 @@ OVERHEAD = 512
 """Bytes that an entry counts beside its data, for its key and objects: so tiny bodies cannot become many without bound."""
 
 
-class Entry:
-    """A whole body: in memory that has a descriptor when it is large, so that the kernel sends it without copying it.
-
-    :param media_type: its Content-Type, for a multipart boundary belongs to the bytes.
-    :param pieces: its bytes.
-    """
+class Entry(Held):
+    """:param media_type: the Content-Type of the body, for a multipart boundary belongs to the bytes."""
 
     def __init__(self, media_type: str, pieces: Sequence[bytes]) -> None:
+        super().__init__(pieces)
         self.media_type = media_type
-        self.length = sum(map(len, pieces))
-        self._data: bytes | None = None
-        self._descriptor = -1
-        if self.length < LARGE:
-            self._data = b"".join(pieces)
-        else:
-            self._descriptor = os.memfd_create("kept", os.MFD_CLOEXEC)
-            finalize(self, os.close, self._descriptor)
-            for start in range(0, len(pieces), VECTOR):
-                os.writev(self._descriptor, pieces[start : start + VECTOR])
-
-    def piece(self) -> Piece:
-        """All of it, to be sent; who takes it closes it, and may do so long after the entry is gone."""
-        return self._data if self._data is not None else FileSlice(os.dup(self._descriptor), 0, self.length)
-
-    def read(self) -> bytes:
-        """All of it."""
-        return self._data if self._data is not None else os.pread(self._descriptor, self.length, 0)
 
 
 class Kept:

@@ -85,6 +85,7 @@ SCHEMAS: Mapping[str, Any] = {
 
 HEADERS: Mapping[str, str] = {
     "Accept-Ranges": "`bytes` where ranges can be asked for.",
+    "Age": "Seconds since the store behind the cache was asked.",
     "Allow": "The methods of this resource.",
     "Cache-Control": "What caches may do with the answer (RFC 9111).",
     "Content-Encoding": "How the body is compressed, where Accept-Encoding let it be.",
@@ -95,6 +96,7 @@ HEADERS: Mapping[str, str] = {
     "Vary": "The headers of the request that the answer depends on.",
     "WWW-Authenticate": "Which credentials are asked for.",
     "Warning": "What was not done as it was asked for (PS3.18 8.4.1); there may be several.",
+    "X-Cache": "`hit`, `miss` or `stale`, where answers are kept.",
     "X-Request-Id": "The name of the request in the log of the gateway: the one that was sent, or a new one.",
 }
 

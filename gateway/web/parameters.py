@@ -59,6 +59,8 @@ ACCEPT = Parameter("accept", "query", "Media types; wins over the Accept header.
 
 ACCEPT_ENCODING = Parameter("Accept-Encoding", "header", "Content codings: `zstd` and `gzip` can be had.", {"type": "string"})
 
+CACHE_CONTROL = Parameter("Cache-Control", "header", "`no-cache` asks the store behind, whatever is kept.", {"type": "string"})
+
 IF_NONE_MATCH = Parameter("If-None-Match", "header", "Entity tags; the answer is 304 when one of them is its own.", {"type": "string"})
 IF_MODIFIED_SINCE = Parameter("If-Modified-Since", "header", "A date, for those who have no entity tag to send.", {"type": "string"})
 

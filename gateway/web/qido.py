@@ -17,7 +17,9 @@ from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import NotAcceptable
 from gateway.web import documents
 from gateway.web.conditional import Validators, tag
-from gateway.web.service import SERVICE, Service, accept_of, base_url
+from gateway.web.finished import Document, Finished
+from gateway.web.served import story, warnings
+from gateway.web.service import Service, accept_of, base_url
 
 OFFERS = (Offer("application/dicom+json"), Offer("application/json"))
 
@@ -56,12 +58,11 @@ async def _search(request: web.Request, service: Service, level: Level) -> web.S
     )
     matches = await service.backend(request).search(query)
     if not matches.results:
-        return _warned(web.Response(status=204, headers=service.caching), matches.remaining)
-    work = partial(_document, matches, base_url(request, service).encode(), offer.media_type)
-    small = sum(map(len, matches.results)) <= INLINE
-    body, etag = work() if small else await asyncio.to_thread(work)
-    response = await documents.found(request, service, body, offer.media_type, Validators(etag, modified=matches.modified))
-    return response if response.status == HTTPStatus.NOT_MODIFIED else _warned(response, matches.remaining)
+        return _warned(web.Response(status=204, headers=service.caching | story(matches.served)), matches)
+    body, etag = await _made(matches, base_url(request, service).encode(), offer.media_type, service.finished)
+    validators = Validators(etag, modified=matches.modified)
+    response = await documents.found(request, service, body, offer.media_type, validators, matches.served)
+    return response if response.status == HTTPStatus.NOT_MODIFIED else _warned(response, matches)
 
 
 INLINE = 128 << 10
@@ -78,10 +79,20 @@ _MARKS = (b'"00081190":{"vr":"UR","Value":["', b'"BulkDataURI":"')
 _AT = URL_BASE.encode()
 
 
-def _document(matches: Matches, base: bytes, media_type: str) -> tuple[bytes, str]:
+async def _made(matches: Matches, base: bytes, media_type: str, finished: Finished) -> Document:
+    document = finished.get(matches, base, media_type)
+    if document is None:
+        work = partial(_document, matches, base, media_type)
+        small = sum(map(len, matches.results)) <= INLINE
+        document = work() if small else await asyncio.to_thread(work)
+        finished.put(matches, base, media_type, document)
+    return document
+
+
+def _document(matches: Matches, base: bytes, media_type: str) -> Document:
     """The results, and an entity tag for them and for the Warning that goes with them."""
     body = _array(matches.results, base)
-    return body, tag(body, media_type, str(matches.remaining))
+    return Document(body, tag(body, media_type, str(matches.remaining)))
 
 
 def _array(results: Sequence[bytes], base: bytes) -> bytes:
@@ -102,9 +113,10 @@ def _public(batch: bytes, base: bytes) -> bytes:
     return b"".join([*pieces, rest])
 
 
-def _warned(response: web.Response, remaining: int | None) -> web.Response:
-    """PS3.18 10.6.3.2 gives the text, and 8.4.1 the code. An origin that does not count leaves the number out."""
-    if remaining != 0:
-        number = "" if remaining is None else f"{remaining} "
-        response.headers["Warning"] = f"299 {SERVICE}: There are {number}additional results that can be requested"
+def _warned(response: web.Response, matches: Matches) -> web.Response:
+    """PS3.18 10.6.3.2 gives the text. An origin that does not count leaves the number out."""
+    if matches.remaining != 0:
+        number = "" if matches.remaining is None else f"{matches.remaining} "
+        more = f"There are {number}additional results that can be requested"
+        response.headers["Warning"] = warnings((more, *matches.served.warnings))
     return response

@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -239,6 +240,15 @@ def _cached(descriptor: int, at: int, count: int) -> bool:
     except BlockingIOError:
         return False
     except OSError:  # a file system that cannot tell
+        return _in_memory(descriptor)
+    return True
+
+
+def _in_memory(descriptor: int) -> bool:
+    """Whether there is no disk to wait for: only files in memory have seals."""
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
+    except OSError:
         return False
     return True
 

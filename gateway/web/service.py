@@ -15,6 +15,7 @@ from gateway.dicomweb.media import Accept, parse_accept
 from gateway.errors import Busy
 from gateway.streams import Budget, IntakeLimits
 from gateway.web.compression import Compression
+from gateway.web.finished import Finished
 from gateway.web.public_url import Network, public_root
 
 SERVICE = "dicomweb-gateway"
@@ -42,6 +43,7 @@ class Service:
     :param stow_in_flight: stores at once; one more is answered 503.
     :param compression: of answers; one a process.
     :param cache_control: of what was found.
+    :param finished: documents of searches; one a process.
     """
 
     catalog: Catalog
@@ -53,6 +55,7 @@ class Service:
     trusted_proxies: tuple[Network, ...] = ()
     compression: Compression = field(default_factory=Compression)
     cache_control: str = "private, no-cache"
+    finished: Finished = field(default_factory=Finished)
     _storing: int = 0
 
     def backend(self, request: web.Request) -> Backend:

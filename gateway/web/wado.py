@@ -17,6 +17,7 @@ from gateway.web import documents
 from gateway.web.conditional import Validators, tag, unchanged
 from gateway.web.context import context_of
 from gateway.web.sending import send
+from gateway.web.served import story
 from gateway.web.service import VERSION, Service, accept_of, base_url
 
 
@@ -87,9 +88,9 @@ async def _retrieve(request: web.Request, service: Service, view: View, bulk: st
         base = base_url(request, service)
         etag = _document_tag(body, base + retrieve.resource.path)
         mark = _IN_XML if body.media_type.startswith("multipart/") else _IN_JSON
-        body = replace(body, pieces=_with_urls(body.pieces, mark, base.encode()))
+        body = replace(body, pieces=_with_urls(body.pieces, mark, base.encode()), length=None)
         return await documents.streamed(request, service, body, replace(validators, etag=etag))
-    headers = service.caching | validators.headers
+    headers = service.caching | validators.headers | story(body.served)
     if unchanged(request, validators):
         await body.aclose()
         return web.Response(status=304, headers=headers)

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.backends.base import FileSlice
+from gateway.backends.held import LARGE
 from gateway.web import kept
-from gateway.web.kept import LARGE, OVERHEAD, SHARE, Kept
+from gateway.web.kept import OVERHEAD, SHARE, Kept
 
 ROOM = 2 * OVERHEAD
 """Of a bound of 8 of these, each of which is the share of one body."""

@@ -102,7 +102,7 @@ def test_searches_name_their_parameters() -> None:
 
     listed = names(DOCUMENT["paths"]["/dicom-web/studies/{study}/series"]["get"]["parameters"])
     wanted: list[Parameter] = list(search_parameters("series", SearchLimits()))
-    assert listed == [*(parameter.name for parameter in wanted), "Accept-Encoding", "If-None-Match"]
+    assert listed == [*(parameter.name for parameter in wanted), "Accept-Encoding", "Cache-Control", "If-None-Match"]
 
 
 def test_bodies_of_stores_are_required() -> None:

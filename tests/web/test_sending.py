@@ -402,3 +402,10 @@ def test_what_cannot_tell_is_not_cached(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path / "file", os.O_RDONLY)
     assert sending._cached(descriptor, 0, 10_000) in (True, False)
     os.close(descriptor)
+
+
+def test_what_lies_in_memory_is_cached(tmp_path: Path) -> None:
+    descriptor = os.memfd_create("test")
+    os.write(descriptor, bytes(10_000))
+    assert sending._cached(descriptor, 0, 10_000)
+    os.close(descriptor)
