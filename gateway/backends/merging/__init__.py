@@ -1,0 +1,1 @@
+"""Several backends as one: what a spool and a federation have in common."""
