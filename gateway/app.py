@@ -5,7 +5,6 @@ The only room that knows both the settings and the rooms that they are for.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -13,26 +12,17 @@ import aiofiles
 import aiofiles.os
 from aiohttp import web
 
-from gateway.backends.base import Backend
-from gateway.backends.catalog import Catalog
-from gateway.backends.local.store import LocalStore
-from gateway.backends.memory import MemoryBackend
-from gateway.backends.policy import OnDuplicate
 from gateway.config import Limits as LimitSettings
 from gateway.config import Settings
-from gateway.dicom.elements import Limits
-from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN
 from gateway.dicomweb.multipart import MultipartLimits
-from gateway.errors import NotFound
 from gateway.metrics import Transaction
+from gateway.opening import Opening
 from gateway.streams import Budget, IntakeLimits
 from gateway.web import middleware
 from gateway.web.compression import Compression
 from gateway.web.middleware import IN_FLIGHT, Edge, InFlight
 from gateway.web.routes import add_routes
 from gateway.web.service import SearchLimits, Service
-
-_SYNTAX = {"explicit": EXPLICIT_LITTLE_ENDIAN, "stored": "*"}
 
 SERVICE: web.AppKey[Service] = web.AppKey("service", Service)
 
@@ -43,7 +33,7 @@ async def build(settings: Settings, *, slot: int = 0) -> web.Application:
     :param slot: the worker's number, from 0.
     :raises StoreUnavailable: when a store's folder cannot be used.
     """
-    catalog = Catalog({name: await open_backend(settings, name) for name in settings.stores})
+    catalog = await Opening(settings).catalog()
     service = Service(
         catalog,
         Budget(settings.limits.buffered_bytes),
@@ -72,51 +62,10 @@ async def _close(app: web.Application) -> None:
     await app[SERVICE].catalog.aclose()
 
 
-async def open_backend(settings: Settings, name: str) -> Backend:
-    """Opens one store; the caller closes it.
-
-    :raises NotFound: when the settings have no store of that name.
-    :raises StoreUnavailable: when its folder cannot be used.
-    """
-    store = settings.stores.get(name)
-    if store is None:
-        raise NotFound(f"there is no store {name!r}; the settings have {', '.join(sorted(settings.stores))}")
-    limits = structure_limits(settings.limits)
-    on_duplicate = OnDuplicate(store.on_duplicate)
-    default_syntax = _SYNTAX[store.default_transfer_syntax]
-    if store.backend == "memory":
-        return MemoryBackend(on_duplicate=on_duplicate, limits=limits, default_transfer_syntax=default_syntax)
-
-    def opened() -> LocalStore:
-        return LocalStore(
-            store.root,
-            on_duplicate=on_duplicate,
-            durable=store.durability == "full",
-            min_free=store.min_free_bytes,
-            limits=limits,
-            default_transfer_syntax=default_syntax,
-        )
-
-    return await asyncio.to_thread(opened)
-
-
 def intake_limits(limits: LimitSettings) -> IntakeLimits:
     """The bounds of one request's body."""
     multipart = MultipartLimits(limits.preamble_bytes, limits.part_headers, limits.part_header_bytes, limits.parts)
     return IntakeLimits(multipart, limits.instance_bytes, limits.header_bytes)
-
-
-def structure_limits(limits: LimitSettings) -> Limits:
-    """The bounds of one instance's structure."""
-    return Limits(
-        elements=limits.elements,
-        items=limits.items,
-        fragments=limits.fragments,
-        depth=limits.depth,
-        inflated=limits.inflated_bytes,
-        value_kept=limits.value_bytes,
-        header=limits.header_bytes,
-    )
 
 
 def _search_limits(limits: LimitSettings) -> SearchLimits:

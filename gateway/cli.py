@@ -1,4 +1,4 @@
-"""The command line: ``dicomweb-gateway serve | check-config | import | fsck | rebuild-index``.
+"""The command line: ``dicomweb-gateway serve | check-config | import | spool | fsck | rebuild-index``.
 
 Commands return their exit code: 0, 1 when something was refused, found or cut off, 2 when settings or arguments are wrong.
 What takes long to load is imported by the command that needs it.
@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from gateway import config, terminal
+from gateway.cli_spool import spool
 from gateway.config import ConfigError, Settings
 from gateway.errors import GatewayError
 from gateway.exits import FAILED, MISCONFIGURED, OK
@@ -36,6 +37,8 @@ First steps:
     help_format="plaintext",
 )
 
+app.command(spool)
+
 ConfigFile = Annotated[Path | None, Parameter(name="--config", env_var="GATEWAY_CONFIG")]
 Data = Annotated[Path | None, Parameter(name="--data")]
 StoreName = Annotated[str, Parameter(name="--store")]
@@ -49,6 +52,8 @@ def serve(
     data: Data = None,
     config: ConfigFile = None,
     workers: int | None = None,
+    upstream: str | None = None,
+    profile: Literal["generic", "google", "orthanc", "dcm4chee"] | None = None,
     allow_anonymous: Annotated[bool | None, Parameter(negative="")] = None,
 ) -> int:
     """Serves until Ctrl-C or SIGTERM; then lets requests that are under way finish.
@@ -58,6 +63,8 @@ def serve(
         dicomweb-gateway serve --port 9000 --data /srv/dicom
 
         dicomweb-gateway serve --config gateway.toml --workers 4
+
+        dicomweb-gateway serve --upstream http://pacs/dicom-web
 
         GATEWAY_SERVER__TOKEN_FILE=tokens dicomweb-gateway serve --host 0.0.0.0
 
@@ -73,19 +80,38 @@ def serve(
         TOML file with settings.
     workers
         Processes that share the port [one per CPU that the cgroup grants].
+    upstream
+        DICOMweb base URL of an origin that the default store is in front of, in place of an embedded store.
+    profile
+        What kind of origin that is [generic]; `check-config --probe` finds out.
     allow_anonymous
         Serve callers without credentials on an address that other machines can reach.
     """
     from gateway import server
 
     flags = {"host": host, "port": port, "workers": workers, "allow_anonymous": allow_anonymous}
-    settings = _load(config, data, server={name: value for name, value in flags.items() if value is not None})
+    sections = {"server": {name: value for name, value in flags.items() if value is not None}}
+    if upstream is None and profile is not None:
+        raise ConfigError("serve: --profile says what kind of origin --upstream is; name that as well")
+    settings = _load(config, data, **sections, **_upstream(upstream, profile))
     return server.run(settings, announce=terminal.announce if settings.log.format == "console" else None)
 
 
 @app.command
-def check_config(*, config: ConfigFile = None, reference: Annotated[bool, Parameter(negative="")] = False) -> int:
+def check_config(
+    *,
+    config: ConfigFile = None,
+    reference: Annotated[bool, Parameter(negative="")] = False,
+    probe: Annotated[bool, Parameter(negative="")] = False,
+    upstream: str | None = None,
+) -> int:
     """Says what is wrong with the settings, or prints those that are in force, as TOML with secrets masked.
+
+    Examples:
+
+        dicomweb-gateway check-config --config gateway.toml
+
+        dicomweb-gateway check-config --probe --upstream http://pacs/dicom-web
 
     Parameters
     ----------
@@ -93,16 +119,46 @@ def check_config(*, config: ConfigFile = None, reference: Annotated[bool, Parame
         TOML file with settings; GATEWAY_* variables win over it.
     reference
         Print every key with its default and what it is for.
+    probe
+        Ask the origin of each upstream store what it can do, and print the profile that fits. It is only read from.
+    upstream
+        DICOMweb base URL of an origin to probe that no setting names yet.
     """
     from gateway import listening, toml
 
     if reference:
         sys.stdout.write(toml.reference())
         return OK
-    settings = _load(config)
+    if upstream is not None and not probe:
+        raise ConfigError("check-config: --upstream names an origin to --probe; name that as well")
+    settings = _load(config, **_upstream(upstream, None))
     listening.check(settings.server)
+    if probe:
+        return _probe(settings)
     sys.stdout.write(toml.effective(settings))
     return OK
+
+
+def _probe(settings: Settings) -> int:
+    from gateway.opening import client_of, probed
+    from gateway.toml import origin_table
+
+    origins = {name: store for name, store in settings.stores.items() if store.backend == "upstream"}
+    if not origins:
+        raise ConfigError("check-config: no store is upstream of an origin; name one with --upstream")
+    for name, store in origins.items():
+        with terminal.progress(f"Asking the origin of {name}"):
+            report = asyncio.run(probed(client_of(name, store)))
+        sys.stdout.writelines(f"# {note}\n" for note in report.notes)
+        sys.stdout.write(origin_table(name, str(store.url), report.kind, report.overrides))
+    return OK
+
+
+def _upstream(url: str | None, profile: str | None) -> dict[str, Any]:
+    """The sections that put the default store in front of an origin."""
+    if url is None:
+        return {}
+    return {"stores": {"default": {"backend": "upstream", "url": url} | ({"profile": profile} if profile else {})}}
 
 
 @app.command(name="import")
@@ -140,14 +196,16 @@ def import_(*paths: Path, store: StoreName = "default", config: ConfigFile = Non
         raise ConfigError(f"import: {error} does not exist") from None
 
     async def run(advance: Callable[[int], None]) -> Imported:
-        from gateway.app import intake_limits, open_backend
+        from gateway.app import intake_limits
+        from gateway.opening import Opening
         from gateway.streams import Budget
 
-        backend = await open_backend(settings, store)
+        opening = Opening(settings)
         try:
+            backend = await opening.store(store)
             return await import_files(backend, files, intake_limits(settings.limits), Budget(settings.limits.buffered_bytes), advance)
         finally:
-            await backend.aclose()
+            await opening.aclose()
 
     with terminal.progress("Importing", len(files)) as advance:
         imported = asyncio.run(run(advance))
@@ -197,8 +255,8 @@ def rebuild_index(*, store: StoreName = "default", config: ConfigFile = None, da
     data
         Folder that holds what is stored [./data].
     """
-    from gateway.app import structure_limits
     from gateway.backends.local import repair
+    from gateway.opening import structure_limits
 
     settings = _load(config, data)
     root = _local(settings, store)

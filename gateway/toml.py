@@ -61,6 +61,12 @@ def _of_tables(value: Any) -> bool:
     return isinstance(value, tuple) and any(isinstance(one, BaseModel) for one in value)
 
 
+def origin_table(name: str, url: str, profile: str, overrides: Mapping[str, Any]) -> str:
+    """The table of an upstream store, with what its origin does otherwise than the profile says."""
+    table = f"[stores.{_key(name)}]\n" + "\n".join(_lines({"backend": "upstream", "url": url, "profile": profile})) + "\n"
+    return table + (f"\n[stores.{_key(name)}.overrides]\n" + "\n".join(_lines(overrides)) + "\n" if overrides else "")
+
+
 def reference() -> str:
     """Every key with its default, under the line that says why."""
     kinds: dict[str, type[Section]] = {

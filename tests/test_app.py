@@ -14,12 +14,12 @@ from aiohttp import web
 from prometheus_client import REGISTRY
 from pydicom.dataset import Dataset
 
-from gateway.app import SERVICE, build, intake_limits, open_backend
+from gateway.app import SERVICE, build, intake_limits
 from gateway.backends.local.store import LocalStore
 from gateway.backends.memory import MemoryBackend
 from gateway.config import Limits
 from gateway.dicomweb.multipart import MultipartLimits
-from gateway.errors import NotFound, StoreUnavailable
+from gateway.errors import StoreUnavailable
 from gateway.streams import IntakeLimits
 from gateway.web.service import SearchLimits
 from tests.backends.made import dicom
@@ -54,14 +54,6 @@ async def test_stores_are_made_as_the_settings_say(tmp_path: Path) -> None:
     assert len(list((tmp_path / "default" / "incoming").iterdir())) == 1
     await close(made)
     assert list((tmp_path / "default" / "incoming").iterdir()) == []
-
-
-async def test_one_store_by_its_name(tmp_path: Path) -> None:
-    backend = await open_backend(settings(tmp_path), "default")
-    assert (await backend.check()).ready
-    await backend.aclose()
-    with pytest.raises(NotFound, match="'other'"):
-        await open_backend(settings(tmp_path), "other")
 
 
 async def test_a_folder_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:

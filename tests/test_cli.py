@@ -20,6 +20,7 @@ from gateway.cli import main
 from gateway.config import Settings
 from gateway.exits import FAILED, MISCONFIGURED, OK
 from tests import tiny
+from tests.running import running
 from tests.tiny import part10
 
 Run = Callable[..., tuple[int, str, str]]
@@ -110,6 +111,14 @@ def test_flags_win_over_the_file_and_the_environment(
     assert settings.stores["default"].root == Path("/srv/dicom/default")
 
 
+def test_a_gateway_in_front_of_an_origin_needs_one_flag(run: Run, served: list[Settings]) -> None:
+    assert run("serve", "--upstream", "http://pacs:8042/dicom-web/", "--profile", "orthanc")[0] == OK
+    store = served[0].stores["default"]
+    assert (store.backend, store.url, store.profile) == ("upstream", "http://pacs:8042/dicom-web", "orthanc")
+    code, _, err = run("serve", "--profile", "orthanc")
+    assert code == MISCONFIGURED and "--upstream" in err
+
+
 def test_the_config_file_may_be_named_by_the_environment(
     run: Run, served: list[Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +196,25 @@ def test_check_config_prints_what_is_in_force(run: Run, monkeypatch: pytest.Monk
 def test_check_config_refuses_what_serve_would(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_SERVER__HOST", "0.0.0.0")
     assert run("check-config")[0] == MISCONFIGURED
+
+
+def test_a_probe_prints_what_the_settings_of_an_origin_would_be(run: Run, tmp_path: Path) -> None:
+    with running(tmp_path) as origin:
+        code, out, err = run("check-config", "--probe", "--upstream", origin.url)
+    assert code == OK, err
+    table = tomllib.loads(out)["stores"]["default"]
+    assert (table["backend"], table["url"], table["profile"]) == ("upstream", origin.url, "generic")
+    assert Settings(stores={"default": table}).stores["default"].url == origin.url
+    code, _, err = run("check-config", "--probe", "--upstream", origin.url)
+    assert code == FAILED and "cannot be reached" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [(["--probe"], "no store is upstream"), (["--upstream", "http://pacs/dicom-web"], "name that as well")]
+)
+def test_a_probe_without_an_origin_says_what_is_missing(run: Run, arguments: list[str], message: str) -> None:
+    code, _, err = run("check-config", *arguments)
+    assert code == MISCONFIGURED and message in err
 
 
 def test_the_reference_is_a_file_of_defaults(run: Run) -> None:

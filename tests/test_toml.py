@@ -50,6 +50,13 @@ def test_tables_below_a_store_read_back_too() -> None:
     assert "[stores.b.origin]" not in text and "[[stores.default.routes]]" in text
 
 
+def test_the_table_of_an_origin_is_one_that_is_read() -> None:
+    text = toml.origin_table("p.1", "http://pacs/dicom-web", "orthanc", {"page": 7, "lists": ","})
+    store = Settings(**tomllib.loads(text)).stores["p.1"]
+    assert (store.url, store.profile, store.overrides) == ("http://pacs/dicom-web", "orthanc", {"page": 7, "lists": ","})
+    assert "overrides" not in toml.origin_table("a", "http://pacs/dicom-web", "generic", {})
+
+
 def test_sizes_are_written_in_the_unit_that_fits() -> None:
     text = toml.effective(Settings(limits={"preamble_bytes": 1000, "header_bytes": 3 << 20}, stores={"default": {"min_free_bytes": 0}}))
     assert "preamble_bytes = 1000\n" in text

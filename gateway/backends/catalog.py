@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from gateway.backends.base import Backend
 from gateway.errors import NotFound
@@ -11,11 +12,23 @@ DEFAULT = "default"
 """The store behind /dicom-web."""
 
 
-class Catalog:
-    """The stores that this process offers; `app` fills it, `web` asks it."""
+class Closing(Protocol):
+    """Something that is closed at the end."""
 
-    def __init__(self, stores: Mapping[str, Backend]) -> None:
+    async def aclose(self) -> None:
+        """Ends its work in order."""
+        ...
+
+
+class Catalog:
+    """The stores that this process offers; `opening` fills it, `web` asks it.
+
+    :param closing: what to close at the end, in this order, where that is more than the stores.
+    """
+
+    def __init__(self, stores: Mapping[str, Backend], closing: Sequence[Closing] = ()) -> None:
         self._stores = dict(stores)
+        self._closing = tuple(closing) or tuple(self._stores.values())
 
     def get(self, name: str) -> Backend:
         """:raises NotFound: when no store has that name."""
@@ -29,11 +42,19 @@ class Catalog:
 
     async def aclose(self) -> None:
         """Closes every store, the others also when one fails."""
-        errors: list[Exception] = []
-        for backend in self._stores.values():
-            try:
-                await backend.aclose()
-            except Exception as error:
-                errors.append(error)
-        if errors:
-            raise ExceptionGroup("closing the stores", errors)
+        await close_all(self._closing)
+
+
+async def close_all(closing: Sequence[Closing]) -> None:
+    """Closes one after the other, the rest also when one fails.
+
+    :raises ExceptionGroup: with what failed.
+    """
+    errors: list[Exception] = []
+    for one in closing:
+        try:
+            await one.aclose()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("closing the stores", errors)

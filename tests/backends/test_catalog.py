@@ -53,3 +53,19 @@ async def test_all_stores_are_closed_though_one_fails() -> None:
 
 async def test_closing_well_is_silent() -> None:
     await Catalog({"a": Closing(), "b": Closing()}).aclose()
+
+
+async def test_what_stands_behind_the_stores_is_closed_too_in_the_order_that_is_given() -> None:
+    order: list[str] = []
+
+    class Named(Closing):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        async def aclose(self) -> None:
+            order.append(self.name)
+
+    store, behind = Named("store"), Named("behind")
+    await Catalog({"a": store}, [store, behind]).aclose()
+    assert order == ["store", "behind"]

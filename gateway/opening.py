@@ -1,0 +1,240 @@
+"""Settings -> stores: which backend stands behind which name, and what several of them share.
+
+    local                    LocalStore
+    upstream                 Cached(Origin), or with cache = false Origin alone
+    upstream, delivery=spool Spooled(LocalStore, {own name: Cached(Origin), other names of routes: those stores})
+    federation               Federation of other stores
+
+Stores that others need are opened first. What is opened is closed in the reverse order, also when a later one fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from ssl import SSLContext
+
+from gateway.backends.base import Backend
+from gateway.backends.cached.cached import Cached
+from gateway.backends.cached.disk import DiskTier
+from gateway.backends.cached.generations import Generations
+from gateway.backends.cached.memory import MemoryTier
+from gateway.backends.catalog import Catalog, Closing, close_all
+from gateway.backends.federation import Federation
+from gateway.backends.local.store import LocalStore
+from gateway.backends.memory import MemoryBackend
+from gateway.backends.policy import OnDuplicate
+from gateway.backends.spool.routing import Route
+from gateway.backends.spool.spooled import FOLDER, Spooled
+from gateway.backends.upstream.area import Area
+from gateway.backends.upstream.breaker import Tripping
+from gateway.backends.upstream.client import Client, Timeouts
+from gateway.backends.upstream.credentials import Basic, BearerFile, ClientCredentials, Credentials, Nobody, PassThrough
+from gateway.backends.upstream.google import SCOPE, Google
+from gateway.backends.upstream.origin import Origin
+from gateway.backends.upstream.probing import Report, probe
+from gateway.backends.upstream.profiles import PROFILES, Profile, with_overrides
+from gateway.backends.upstream.tls import Unusable, context
+from gateway.config import Limits as LimitSettings
+from gateway.config import Settings
+from gateway.dicom.elements import Limits
+from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN
+from gateway.errors import NotFound, StoreUnavailable
+from gateway.stores import Credentials as CredentialSettings
+from gateway.stores import Store
+
+_SYNTAX = {"explicit": EXPLICIT_LITTLE_ENDIAN, "stored": "*"}
+
+
+class Opening:
+    """The stores of one process.
+
+    :param settings: name them.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._limits = structure_limits(settings.limits)
+        self._stores: dict[str, Backend] = {}
+        self._opened: list[Closing] = []
+        self._memory: MemoryTier | None = None
+        self._disk: DiskTier | None = None
+
+    async def catalog(self) -> Catalog:
+        """All stores, in the order of the settings.
+
+        :raises StoreUnavailable: when a folder or a file of one cannot be used.
+        """
+        try:
+            opened = {name: await self.store(name) for name in self._settings.stores}
+        except BaseException:
+            await self.aclose()
+            raise
+        return Catalog(opened, self._opened[::-1])
+
+    async def store(self, name: str) -> Backend:
+        """One store, with those that it needs; the caller calls `aclose`.
+
+        :raises NotFound: when the settings have no store of that name.
+        :raises StoreUnavailable: when something of it cannot be used.
+        """
+        if name not in self._stores:
+            store = self._settings.stores.get(name)
+            if store is None:
+                raise NotFound(f"there is no store {name!r}; the settings have {', '.join(sorted(self._settings.stores))}")
+            self._stores[name] = await self._open(name, store)
+            self._opened.append(self._stores[name])
+        return self._stores[name]
+
+    async def aclose(self) -> None:
+        """Closes what was opened."""
+        await close_all(self._opened[::-1])
+
+    async def _open(self, name: str, store: Store) -> Backend:
+        if store.backend == "memory":
+            return MemoryBackend(
+                on_duplicate=OnDuplicate(store.on_duplicate),
+                limits=self._limits,
+                default_transfer_syntax=_SYNTAX[store.default_transfer_syntax],
+            )
+        if store.backend == "local":
+            return await self._local(store)
+        if store.backend == "federation":
+            return Federation({member: await self.store(member) for member in store.members}, name=name)
+        return await self._upstream(name, store)
+
+    async def _local(self, store: Store, below: str = "") -> LocalStore:
+        opened = partial(
+            LocalStore,
+            store.root / below,
+            on_duplicate=OnDuplicate(store.on_duplicate),
+            durable=store.durability == "full",
+            min_free=store.min_free_bytes,
+            limits=self._limits,
+            default_transfer_syntax=_SYNTAX[store.default_transfer_syntax],
+        )
+        return await asyncio.to_thread(opened)
+
+    # -- origins
+
+    async def _upstream(self, name: str, store: Store) -> Backend:
+        origin: Backend = await self._origin(name, store)
+        if store.delivery == "direct":
+            return origin
+        self._opened.append(origin)
+        routes = [Route(route.when, route.to) for route in store.routes]
+        others = {to: await self.store(to) for route in routes for to in route.to if to != name}
+        local = await self._local(store, FOLDER)
+        return Spooled(local, {name: origin} | others, routes, name=name, attempts=store.spool.attempts, batch=store.spool.batch)
+
+    async def _origin(self, name: str, store: Store) -> Backend:
+        client = await asyncio.to_thread(client_of, name, store)
+        area = await asyncio.to_thread(Area, store.root / "area", store.origin.area_bytes // self._settings.workers)
+        origin = Origin(
+            client,
+            profile_of(name, store),
+            area=area,
+            scan=store.origin.scan_results,
+            limits=self._limits,
+            default_transfer_syntax=_SYNTAX[store.default_transfer_syntax],
+        )
+        return await self._cached(name, store, origin, client.credentials) if store.cache else origin
+
+    async def _cached(self, name: str, store: Store, origin: Backend, credentials: Credentials) -> Cached:
+        settings = self._settings.cache
+        if self._memory is None:
+            self._memory = MemoryTier(settings.memory_bytes)
+            if settings.disk_bytes:
+                self._disk = await asyncio.to_thread(DiskTier, self._settings.data / "cache", settings.disk_bytes)
+                self._opened.append(self._disk)
+        return Cached(
+            origin,
+            name=name,
+            memory=self._memory,
+            disk=self._disk,
+            generations=await asyncio.to_thread(Generations, store.root / "generations"),
+            ttl=settings.ttl,
+            content_ttl=settings.content_ttl,
+            stale_if_error=settings.stale_if_error,
+            entry_bytes=settings.entry_bytes,
+            scope=lambda: credentials.scope,
+        )
+
+
+def client_of(name: str, store: Store) -> Client:
+    """What calls the origin of a store; blocks, for it reads certificates.
+
+    :raises StoreUnavailable: when a certificate or a key cannot be used.
+    """
+    origin, shown = store.origin, store.credentials
+    try:
+        tls = context(certificate=shown.certificate, key=shown.certificate_key, authority=shown.authority)
+    except Unusable as error:
+        raise StoreUnavailable(f"stores.{name}.credentials: {error}") from None
+    return Client(
+        store.url or "",
+        credentials_of(name, shown, tls),
+        name=name,
+        timeouts=Timeouts(origin.connect_timeout, origin.first_byte_timeout, origin.idle_timeout, origin.total_timeout),
+        tries=origin.tries,
+        retry_budget=origin.retry_budget,
+        in_flight=origin.in_flight,
+        breaker=Tripping(origin.breaker_failures, origin.breaker_seconds, origin.first_byte_timeout / 2),
+        tls=tls,
+    )
+
+
+async def probed(client: Client) -> Report:
+    """What an origin can do; closes the client.
+
+    :raises GatewayError: when it cannot be reached.
+    """
+    try:
+        return await probe(client)
+    finally:
+        await client.aclose()
+
+
+def credentials_of(name: str, shown: CredentialSettings, tls: SSLContext | None = None) -> Credentials:
+    """What the origin of a store is shown.
+
+    :param tls: for the token endpoint, which a private authority may have signed as well.
+    """
+    secret = shown.secret_file or Path()
+    match shown.kind:
+        case "basic":
+            return Basic(shown.user or "", secret)
+        case "bearer":
+            return BearerFile(secret)
+        case "client_credentials":
+            return ClientCredentials(shown.token_url or "", shown.user or "", secret, asks_for=shown.scope, store=name, tls=tls)
+        case "google":
+            return Google(shown.secret_file, asks_for=shown.scope or SCOPE, store=name)
+        case "pass_through":
+            return PassThrough()
+    return Nobody()
+
+
+def profile_of(name: str, store: Store) -> Profile:
+    """What the origin of a store can do.
+
+    :raises StoreUnavailable: for an override that no profile has.
+    """
+    try:
+        return with_overrides(PROFILES[store.profile], store.overrides)
+    except ValueError as error:
+        raise StoreUnavailable(f"stores.{name}.overrides: {error}") from None
+
+
+def structure_limits(limits: LimitSettings) -> Limits:
+    """The bounds of one instance's structure."""
+    return Limits(
+        elements=limits.elements,
+        items=limits.items,
+        fragments=limits.fragments,
+        depth=limits.depth,
+        inflated=limits.inflated_bytes,
+        value_kept=limits.value_bytes,
+        header=limits.header_bytes,
+    )

@@ -1,0 +1,117 @@
+"""Which backend stands behind which name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.backends.base import Backend
+from gateway.backends.cached.cached import Cached
+from gateway.backends.federation import Federation
+from gateway.backends.local.store import LocalStore
+from gateway.backends.memory import MemoryBackend
+from gateway.backends.spool.spooled import Spooled
+from gateway.backends.upstream.credentials import Basic, BearerFile, ClientCredentials, Nobody, PassThrough
+from gateway.backends.upstream.google import Google
+from gateway.backends.upstream.origin import Origin
+from gateway.config import Settings
+from gateway.errors import NotFound, StoreUnavailable
+from gateway.opening import Opening, client_of, credentials_of, profile_of
+from gateway.stores import Credentials, Store
+
+PACS = {"backend": "upstream", "url": "http://127.0.0.1:9/dicom-web"}
+
+
+class Stores:
+    """What `Opening` makes of settings."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._opened: list[Opening] = []
+
+    def opening(self, **stores: Mapping[str, Any]) -> Opening:
+        self._opened.append(Opening(Settings(data=self._data, stores=stores)))
+        return self._opened[-1]
+
+    async def one(self, name: str, **stores: Mapping[str, Any]) -> Backend:
+        return await self.opening(**stores).store(name)
+
+    async def aclose(self) -> None:
+        for opening in self._opened:
+            await opening.aclose()
+
+
+@pytest.fixture
+async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
+    made = Stores(tmp_path)
+    yield made
+    await made.aclose()
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({}, LocalStore),
+        ({"backend": "memory"}, MemoryBackend),
+        (PACS, Cached),
+        (PACS | {"cache": False}, Origin),
+        (PACS | {"delivery": "spool"}, Spooled),
+        ({"backend": "federation", "members": ["default"]}, Federation),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+async def test_each_kind_of_store_has_its_backend(stores: Stores, settings: dict[str, Any], kind: type) -> None:
+    assert type(await stores.one("a", a=settings)) is kind
+
+
+async def test_a_store_that_others_need_is_opened_once_and_closed_after_them(stores: Stores) -> None:
+    opening = stores.opening(both={"backend": "federation", "members": ["default", "pacs"]}, pacs=PACS)
+    catalog = await opening.catalog()
+    assert {name for name, _ in catalog} == {"default", "both", "pacs"}
+    order = [type(one) for one in catalog._closing]
+    assert order.index(Federation) < order.index(LocalStore) and order.index(Federation) < order.index(Cached)
+    assert order.count(LocalStore) == 1
+    assert await opening.store("pacs") is catalog.get("pacs")
+
+
+async def test_a_store_that_is_not_there_is_named_with_those_that_are(stores: Stores) -> None:
+    with pytest.raises(NotFound, match="'other'; the settings have default"):
+        await stores.one("other")
+
+
+async def test_when_one_store_cannot_be_opened_the_others_are_closed(tmp_path: Path) -> None:
+    (tmp_path / "second").write_text("a file where a folder should be")
+    opening = Opening(Settings(data=tmp_path, stores={"second": {}}))
+    with pytest.raises((OSError, StoreUnavailable)):
+        await opening.catalog()
+    assert list((tmp_path / "default" / "incoming").iterdir()) == [], "a store that is open has a folder of its own there"
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({}, Nobody),
+        ({"kind": "basic", "user": "a", "secret_file": "s"}, Basic),
+        ({"kind": "bearer", "secret_file": "s"}, BearerFile),
+        ({"kind": "client_credentials", "user": "a", "secret_file": "s", "token_url": "http://t"}, ClientCredentials),
+        ({"kind": "google"}, Google),
+        ({"kind": "pass_through"}, PassThrough),
+    ],
+)
+def test_each_kind_of_credentials(settings: dict[str, Any], kind: type) -> None:
+    assert type(credentials_of("a", Credentials(**settings))) is kind
+
+
+def test_an_override_that_no_profile_has_is_named() -> None:
+    assert profile_of("a", Store(**PACS, profile="orthanc", overrides={"page": 7})).page == 7
+    with pytest.raises(StoreUnavailable, match=r"stores\.a\.overrides: .*'paeg'"):
+        profile_of("a", Store(**PACS, overrides={"paeg": 7}))
+
+
+def test_a_certificate_that_is_missing_is_named(tmp_path: Path) -> None:
+    store = Store(**PACS, credentials={"authority": tmp_path / "none.pem"})
+    with pytest.raises(StoreUnavailable, match=r"stores\.a\.credentials: .*none\.pem does not exist"):
+        client_of("a", store)
