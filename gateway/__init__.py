@@ -1,8 +1,8 @@
 """A DICOMweb gateway: the map of the house.
 
-    cli  config  cgroup  hints  toml       what is asked for
+    cli  config  stores  cgroup  hints  toml   what is asked for
     server  supervisor  listening  ...     processes, signals, sockets
-    app                                    settings -> stores -> web application
+    app  opening                           settings -> stores -> web application
     web/        HTTP, one file per service of PS3.18
         routes       every URL on one screen
         middleware   what surrounds each request
@@ -17,6 +17,11 @@
         representations  views  bulk  parts  documents  validators  what backends that hold bytes have in common:
         results  needs  evaluate                                bodies, and answers to searches
         local/       files + SQLite
+        upstream/    an origin that speaks DICOMweb: client, profiles, what is filled in
+        cached/      a backend around a backend: remembers, and asks once for many
+        spool/       a local store that delivers to others
+        federation   several stores as one              merging/    what it shares with the spool
+        caller       who asks, for origins that want to know
     metrics  logs                          what can be seen from outside
     ---- below this line nothing does I/O, or knows asyncio, aiohttp, sqlite3 or metrics ----
     dicomweb/   messages of PS3.18: resources, media, multipart, framing, query, matching, responses
