@@ -25,7 +25,7 @@ from gateway.backends.federation import Federation
 from gateway.backends.local.store import LocalStore
 from gateway.backends.memory import MemoryBackend
 from gateway.backends.policy import OnDuplicate
-from gateway.backends.spool.routing import Route
+from gateway.backends.spool.routing import Route, Router
 from gateway.backends.spool.spooled import FOLDER, Spooled
 from gateway.backends.upstream.area import Area
 from gateway.backends.upstream.breaker import Tripping
@@ -123,7 +123,7 @@ class Opening:
         if store.delivery == "direct":
             return origin
         self._opened.append(origin)
-        routes = [Route(route.when, route.to) for route in store.routes]
+        routes = routes_of(name, store)
         others = {to: await self.store(to) for route in routes for to in route.to if to != name}
         local = await self._local(store, FOLDER)
         return Spooled(local, {name: origin} | others, routes, name=name, attempts=store.spool.attempts, batch=store.spool.batch)
@@ -214,6 +214,19 @@ def credentials_of(name: str, shown: CredentialSettings, tls: SSLContext | None 
         case "pass_through":
             return PassThrough()
     return Nobody()
+
+
+def routes_of(name: str, store: Store) -> list[Route]:
+    """Where a spool delivers.
+
+    :raises StoreUnavailable: for an attribute that there is not, or a value that it cannot have.
+    """
+    routes = [Route(route.when, route.to) for route in store.routes]
+    try:
+        Router(routes, {name, *(to for route in routes for to in route.to)}, name)
+    except ValueError as error:
+        raise StoreUnavailable(f"stores.{name}.routes: {error}") from None
+    return routes
 
 
 def profile_of(name: str, store: Store) -> Profile:

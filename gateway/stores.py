@@ -76,7 +76,7 @@ class Spool(Section):
     """Store and forward: what is stored is safe here, answered, and delivered in the background."""
 
     attempts: Count = 20
-    """Deliveries that are tried before an instance is set aside; with pauses of up to five minutes that is over an hour."""
+    """How often a destination may refuse an instance before it is set aside; while a destination is down nothing counts."""
     batch: Count = 64
     """Instances of a study that are sent in one request."""
 
@@ -154,6 +154,8 @@ class Store(Section):
             raise ValueError('backend = "federation" needs members, a list of stores')
         if self.routes and self.delivery != "spool":
             raise ValueError('routes are for delivery = "spool"')
+        if self.delivery == "spool" and self.credentials.kind == "pass_through":
+            raise ValueError('delivery = "spool" goes on when the caller has left, so it needs credentials of its own, not pass_through')
         return self
 
     @property

@@ -19,7 +19,7 @@ from gateway.backends.upstream.google import Google
 from gateway.backends.upstream.origin import Origin
 from gateway.config import Settings
 from gateway.errors import NotFound, StoreUnavailable
-from gateway.opening import Opening, client_of, credentials_of, profile_of
+from gateway.opening import Opening, client_of, credentials_of, profile_of, routes_of
 from gateway.stores import Credentials, Store
 
 PACS = {"backend": "upstream", "url": "http://127.0.0.1:9/dicom-web"}
@@ -109,6 +109,13 @@ def test_an_override_that_no_profile_has_is_named() -> None:
     assert profile_of("a", Store(**PACS, profile="orthanc", overrides={"page": 7})).page == 7
     with pytest.raises(StoreUnavailable, match=r"stores\.a\.overrides: .*'paeg'"):
         profile_of("a", Store(**PACS, overrides={"paeg": 7}))
+
+
+@pytest.mark.parametrize("when", [{"Modalty": "MR"}, {"StudyDate": "yesterday"}])
+def test_a_route_that_nothing_can_take_is_named(when: dict[str, str]) -> None:
+    store = Store(**PACS, delivery="spool", routes=[{"when": when, "to": ["a"]}])
+    with pytest.raises(StoreUnavailable, match=r"stores\.a\.routes: "):
+        routes_of("a", store)
 
 
 def test_a_certificate_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -60,6 +60,10 @@ def test_members_may_come_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         ("backend = 'upstream'\nurl = 'ftp://p'", "stores.a.url: must look like https://pacs.example/dicom-web"),
         ("backend = 'upstream'\nurl = 'http://u:hunter2@p'", "stores.a.url: credentials do not belong into a URL"),
         ("backend = 'upstream'\nurl = 'http://p'\nroutes = [{to = ['default']}]", "stores.a: routes are for delivery"),
+        (
+            "backend = 'upstream'\nurl = 'http://p'\ndelivery = 'spool'\ncredentials = {kind = 'pass_through'}",
+            'stores.a: delivery = "spool" goes on when the caller has left',
+        ),
         ("backend = 'upstream'\nurl = 'http://p'\ncredentials = {kind = 'basic'}", 'stores.a.credentials: kind = "basic" needs user and'),
         ("backend = 'upstream'\nurl = 'http://p'\ncredentials = {certificate = 'c'}", "certificate and certificate_key are set together"),
         ("backend = 'upstream'\nurl = 'http://p'\norigin = {trys = 1}", "stores.a.origin.trys: unknown key, did you mean tries?"),
