@@ -68,7 +68,7 @@ class Searcher:
         """The keys of the page that is asked for, and how many results come behind it."""
         first, last = plan.query.offset, plan.query.offset + plan.query.limit
         page, count = array("q"), 0
-        snapshot = await self._settled(partial(Snapshot, self._readers, self._headers, Keeper(self._writer.post), plan))
+        snapshot = await self._settled(partial(Snapshot, self._readers, self._headers, Keeper(self._writer.post), plan), Snapshot.close)
         try:
             while (found := await self._settled(snapshot.next)) is not None:
                 page.extend(found[max(0, first - count) : max(0, last - count)])
@@ -77,13 +77,18 @@ class Searcher:
             await self._settled(snapshot.close)
         return page, max(0, count - max(last, 0)) if page else max(0, count - first)
 
-    async def _settled(self, work: Callable[[], T]) -> T:
-        """As `_run`, but a search that is cancelled waits for its thread: the snapshot must not be closed under it."""
+    async def _settled(self, work: Callable[[], T], undo: Callable[[T], None] | None = None) -> T:
+        """As `_run`, but a search that is cancelled waits for its thread: the snapshot must not be closed under it.
+
+        :param undo: what to do with a result that nobody takes any more.
+        """
         future = asyncio.ensure_future(self._run(work))
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             await asyncio.wait([future])
+            if undo is not None and future.exception() is None:
+                await self._run(partial(undo, future.result()))
             raise
 
     def _render(self, plan: Plan, keys: Sequence[int]) -> list[bytes]:

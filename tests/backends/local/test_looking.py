@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -195,22 +196,32 @@ async def test_what_is_kept_is_joined_by_its_key(opened: LocalStore) -> None:
     assert not [step for step in steps if "ORDER BY" in step] and [step for step in steps if step.startswith("SCAN")] == ["SCAN s"], steps
 
 
-async def test_a_cancelled_search_gives_its_snapshot_up(opened: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "CHUNK", 1)
-    closed: list[int] = []
-    close = looking.Snapshot.close
+@pytest.mark.parametrize("step", ["__init__", "next"])
+async def test_a_cancelled_search_gives_its_snapshot_up(opened: LocalStore, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Whether it is being made, or looked through."""
+    begun, cancelled, closed = threading.Event(), threading.Event(), threading.Event()
+    does, close = getattr(looking.Snapshot, step), looking.Snapshot.close
+
+    def held(snapshot: looking.Snapshot, *arguments: Any) -> Any:
+        begun.set()
+        assert cancelled.wait(30)
+        return does(snapshot, *arguments)
 
     def watched(snapshot: looking.Snapshot) -> None:
-        closed.append(1)
         close(snapshot)
+        closed.set()
 
-    monkeypatch.setattr(looking.Snapshot, "close", watched)
-    searching = asyncio.create_task(opened.search(query("instance", KVP="120")))
-    await asyncio.sleep(0.005)
-    searching.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await searching
-    assert closed == [1]
+    with monkeypatch.context() as patched:
+        patched.setattr(looking.Snapshot, step, held)
+        patched.setattr(looking.Snapshot, "close", watched)
+        searching = asyncio.create_task(opened.search(query("instance", KVP="120")))
+        assert await asyncio.to_thread(begun.wait, 30)
+        searching.cancel()
+        await asyncio.sleep(0)
+        cancelled.set()
+        with pytest.raises(asyncio.CancelledError):
+            await searching
+        assert closed.is_set()
     assert await matching(opened, KVP="120") == 8
 
 
