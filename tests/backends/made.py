@@ -20,6 +20,7 @@ from gateway.dicomweb.media import Accept, parse_accept, parse_media_type
 from gateway.dicomweb.multipart import Data, Part, PartEnd, Scanner, boundary_of
 from gateway.dicomweb.query import Query, parse_query
 from gateway.dicomweb.resources import Level, Resource
+from gateway.errors import Gone, NotFound
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 AS_STORED = parse_accept(['multipart/related; type="application/dicom"; transfer-syntax=*'])
@@ -29,6 +30,8 @@ FRAMES = parse_accept(['multipart/related; type="application/octet-stream"; tran
 FRAME = parse_accept(["application/octet-stream; transfer-syntax=*"])
 FIRST = ("1.1", "1.1.1", "1.1.1.1")
 """UIDs of what `dicom` makes without being told."""
+ABSENT = (NotFound, Gone)
+"""What is said of the deleted; that a store tells it from what never was has a test of its own."""
 
 
 def dicom(

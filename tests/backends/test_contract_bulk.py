@@ -23,10 +23,10 @@ from pydicom.uid import (
 from gateway.backends.base import Backend, Retrieve, View
 from gateway.backends.policy import OnDuplicate
 from gateway.dicomweb.media import Accept, parse_accept
-from gateway.errors import Gone, NotAcceptable, NotFound
+from gateway.errors import NotAcceptable, NotFound
 from tests import samples
 from tests.backends.conftest import Make
-from tests.backends.made import AS_STORED, FIRST, FRAME, FRAMES, JSON, SINGLE, dicom, located, named, read, store, study, wants
+from tests.backends.made import ABSENT, AS_STORED, FIRST, FRAME, FRAMES, JSON, SINGLE, dicom, located, named, read, store, study, wants
 
 ANY = parse_accept(["*/*"])
 NATIVE = parse_accept(['multipart/related; type="application/octet-stream"'])
@@ -132,11 +132,17 @@ async def test_several_series_of_several_syntaxes(backend: Backend) -> None:
         named_there = await named_by_metadata(backend, *uids)
         assert sorted(uri for uri, _ in found) == sorted(named_there)
         assert len(found) == len(PATHS) * len(SYNTAXES) * (3 - len(uids))
-        order = [uri.partition("/bulkdata/")[0] for uri in named_there]
-        assert [uri.partition("/bulkdata/")[0] for uri, _ in found] == order  # instances as in the metadata
     pixels = await everything(backend, View.PIXELDATA, "1.2.3")
     assert [uri.partition("/bulkdata/")[2] for uri, _ in pixels] == ["7FE00010"] * 2 * len(SYNTAXES)
-    assert [len(parts) for _, parts in pixels] == [1, 1, 1, 1, 3, 3] * 2
+    assert sorted(len(parts) for _, parts in pixels) == [1] * 8 + [3] * 4
+
+
+async def test_bulk_data_comes_in_the_order_of_the_metadata(backend: Backend) -> None:
+    for number, series in ((29, 9), (19, 9), (28, 8), (18, 8)):
+        await store(backend, rich(ExplicitVRLittleEndian, number, f"1.2.{series}"))
+    for uids in (["1.2.3"], ["1.2.3", "1.2.8"]):
+        order = [uri.partition("/bulkdata/")[0] for uri in await named_by_metadata(backend, *uids)]
+        assert [uri.partition("/bulkdata/")[0] for uri, _ in await everything(backend, View.BULKDATA, *uids)] == order
 
 
 async def test_values_are_little_endian_whatever_they_rest_as(backend: Backend) -> None:
@@ -165,14 +171,14 @@ async def test_what_is_not_there_and_what_was_deleted(backend: Backend, view: Vi
     with pytest.raises(NotFound, match="no such instance"):
         await backend.retrieve(wants(view, ANY, "1.1", "1.1.1", "9"))
     await backend.delete(named("1.1"))
-    with pytest.raises(Gone):
+    with pytest.raises(ABSENT):
         await backend.retrieve(wants(view, ANY, "1.1"))
 
 
 async def test_a_replaced_instance_gives_its_new_values(make: Make) -> None:
     backend = make(OnDuplicate.REPLACE)
     for number in range(3):
-        await store(backend, dicom(PatientID="P" * (number + 1), PixelData=bytes([number]) * 32))
+        await store(backend, dicom(PatientName="P" * (number + 1), PixelData=bytes([number]) * 32))
         ((_, [(_, content)]),) = await everything(backend, View.BULKDATA, "1.1")
         assert content == bytes([number]) * 32
 
@@ -209,28 +215,38 @@ async def validators(backend: Backend) -> list[tuple[str | None, bool, float | N
     return found
 
 
-async def test_every_body_has_validators_that_stay(backend: Backend) -> None:
+async def test_validators_stay(backend: Backend) -> None:
+    """Once there are any: a cache in front of an origin that gives none has its own when it has read all of the body."""
     await store(backend, dicom())
-    found = await validators(backend)
-    assert all(etag is not None and modified is not None for etag, _, modified in found)
-    assert await validators(backend) == found
+    for (old, _, then), (new, _, now) in zip(await validators(backend), await validators(backend), strict=True):
+        assert old in (None, new) and then in (None, now)
+
+
+async def test_every_body_has_validators(backend: Backend) -> None:
+    await store(backend, dicom())
+    assert all(etag is not None and modified is not None for etag, _, modified in await validators(backend))
 
 
 async def test_two_bodies_of_one_instance_have_two_tags(backend: Backend) -> None:
     """Of one URL at the least; an instance, its study and its series each have their own."""
     await store(backend, dicom())
-    tags = [etag for (etag, _, _), retrieve in zip(await validators(backend), KINDS, strict=True) if retrieve.resource.instance is not None]
-    assert len(set(tags)) == len(tags) == 11
+    tags = [
+        etag
+        for (etag, _, _), retrieve in zip(await validators(backend), KINDS, strict=True)
+        if retrieve.resource.instance is not None and etag is not None
+    ]
+    assert len(set(tags)) == len(tags)
 
 
 async def test_validators_change_with_the_instance(make: Make) -> None:
     backend = make(OnDuplicate.REPLACE)
     await store(backend, dicom())
     before = await validators(backend)
-    await store(backend, dicom(PatientID="P2"))
+    await store(backend, dicom(PatientName="Roe^Rick"))
     for (old, _, then), (new, _, now), retrieve in zip(before, await validators(backend), KINDS, strict=True):
-        assert old != new, retrieve
-        assert then is not None and now is not None and now >= then
+        assert old is None or old != new, retrieve
+        assert (then is None) == (now is None)
+        assert then is None or now is None or now >= then
 
 
 @pytest.mark.parametrize("view", [View.INSTANCES, View.METADATA, View.BULKDATA, View.PIXELDATA])
@@ -242,8 +258,7 @@ async def test_a_study_changes_with_each_of_its_instances(backend: Backend, view
         body = await backend.retrieve(retrieve)
         tags.append(body.etag)
         await body.aclose()
-        assert body.modified is not None
-        return body.modified
+        return body.modified or 0.0
 
     await store(backend, dicom())
     first = await look()
@@ -251,13 +266,16 @@ async def test_a_study_changes_with_each_of_its_instances(backend: Backend, view
     assert await look() >= first
     await backend.delete(named("1.1", "1.1.2"))
     assert await look() == first
-    assert tags[0] == tags[2] != tags[1]
+    assert tags[0] == tags[2]
+    assert tags == [None] * 3 or tags[0] != tags[1]
 
 
 async def test_a_store_that_is_made_anew_has_new_tags(make: Make) -> None:
     """It counts its versions from the start again, and callers remember what the old one said."""
-    old, new = make(), make()
+    old = make(OnDuplicate.REPLACE)
     await store(old, dicom())
-    await store(new, dicom())
-    for before, after in zip(await validators(old), await validators(new), strict=True):
-        assert before[0] != after[0]
+    before = await validators(old)
+    new = make(OnDuplicate.REPLACE)
+    await store(new, dicom(PatientName="Roe^Rick"))
+    for (then, _, _), (now, _, _) in zip(before, await validators(new), strict=True):
+        assert then is None or then != now

@@ -71,11 +71,21 @@ async def archive(backend: Backend) -> Backend:
 )
 async def test_any_attribute_is_a_key_at_any_level(archive: Backend, level: Level, params: dict[str, str], expected: list[str]) -> None:
     tag = {"study": STUDY, "series": SERIES, "instance": SOP}[level]
-    assert await found(archive, level, tag, **params) == expected
+    assert sorted(await found(archive, level, tag, **params)) == expected
 
 
 async def results(backend: Backend, level: Level, resource: Resource | None = None, **params: str) -> list[dict[str, Any]]:
     return [json.loads(one) for one in (await backend.search(query(level, resource or Resource(), **params))).results]
+
+
+async def test_counts_are_of_what_is_here_whatever_an_instance_says_of_itself(backend: Backend) -> None:
+    claims = {"NumberOfStudyRelatedInstances": "210", "NumberOfStudyRelatedSeries": "7", "NumberOfSeriesRelatedInstances": "105"}
+    await store(backend, dicom(ModalitiesInStudy="MG", **claims))
+    for params in ({}, {"includefield": "00080061,00201206,00201208,00201209"}):
+        [one] = await results(backend, "study", None, **params)
+        assert (one["00080061"]["Value"], one["00201206"]["Value"], one["00201208"]["Value"]) == (["CT"], [1], [1])
+        [one] = await results(backend, "series", None, **params)
+        assert one["00201209"]["Value"] == [1]
 
 
 async def test_keys_into_one_sequence_meet_in_one_item(backend: Backend) -> None:
@@ -120,9 +130,14 @@ async def test_the_transfer_syntax_is_given_to_those_who_ask(archive: Backend) -
     assert "00020010" not in (await results(archive, "instance", limit="1"))[0]
 
 
-async def test_the_earliest_instance_speaks_for_its_study_and_series(backend: Backend) -> None:
+async def at_odds(backend: Backend) -> None:
+    """Stores three instances of one series that agree in nothing."""
     for number, (name, weight, protocol) in enumerate([("First", "60", "A"), ("Second", "61", "B"), ("Third", "62", "C")], 1):
         await store(backend, dicom(sop=f"1.1.1.{number}", PatientName=name, PatientWeight=weight, ProtocolName=protocol))
+
+
+async def test_the_earliest_instance_speaks_for_its_study_and_series(backend: Backend) -> None:
+    await at_odds(backend)
     for params, expected in (
         ({"PatientName": "First"}, 1),
         ({"PatientName": "Second"}, 0),
@@ -131,7 +146,15 @@ async def test_the_earliest_instance_speaks_for_its_study_and_series(backend: Ba
     ):
         assert len(await results(backend, "study", None, **params)) == expected, params
     assert len(await results(backend, "series", ProtocolName="A")) == 1 and not await results(backend, "series", ProtocolName="B")
+
+
+async def test_what_is_said_of_a_study_holds_for_all_its_instances(backend: Backend) -> None:
+    await at_odds(backend)
     assert len(await results(backend, "instance", PatientName="First")) == 3
+
+
+async def test_the_earliest_that_is_left_speaks_for_its_study(backend: Backend) -> None:
+    await at_odds(backend)
     await backend.delete(Resource("1.1", "1.1.1", "1.1.1.1"))
     assert len(await results(backend, "study", PatientName="Second", PatientWeight="61")) == 1
     assert not await results(backend, "study", PatientName="First")
@@ -139,9 +162,13 @@ async def test_the_earliest_instance_speaks_for_its_study_and_series(backend: Ba
 
 async def test_pages_of_what_was_looked_for_in_headers(archive: Backend) -> None:
     pages = [await archive.search(query("instance", KVP="110", limit="2", offset=str(offset))) for offset in range(5)]
-    assert [(len(page.results), page.remaining) for page in pages] == [(2, 2), (2, 1), (2, 0), (1, 0), (0, 0)]
-    none = await archive.search(query("instance", KVP="110", limit="0", offset="1"))
-    assert (none.results, none.remaining) == ((), 3)
+    assert [(len(page.results), page.remaining == 0) for page in pages] == [(2, False), (2, False), (2, True), (1, True), (0, True)]
+    assert not (await archive.search(query("instance", KVP="110", limit="0", offset="1"))).results
+
+
+async def test_pages_of_what_was_looked_for_in_headers_count_what_is_left(archive: Backend) -> None:
+    pages = [await archive.search(query("instance", KVP="110", limit=limit, offset="1")) for limit in ("0", "1", "2")]
+    assert [page.remaining for page in pages] == [3, 2, 1]
 
 
 async def test_a_search_says_when_the_store_last_changed(backend: Backend) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, product
 from math import prod
 
@@ -92,7 +93,7 @@ def plan(query: Query, profile: Profile) -> Plan:
     alternatives = [tuple(dict.fromkeys(chain(*chosen))) for chosen in product(*(one.texts for one in asked if one.texts))]
     climbs = level != query.level
     shown = {item.path[0] for item in filters} | {item.match.time for item in filters if isinstance(item.match, Moments)}
-    include = _included({*shown, *_UIDS[: RANK[level] + 1]}, profile, level) if climbs else include_of(query, profile, shown)
+    include = _included(frozenset({*shown, *_UIDS[: RANK[level] + 1]}), profile, level) if climbs else include_of(query, profile, shown)
     return Plan(
         path=_path(query.resource, level),
         level=level,
@@ -136,13 +137,15 @@ def include_of(query: Query, profile: Profile, shown: Iterable[int] = ()) -> str
     """
     if query.include_all and profile.includes_all:
         return "all"
-    return _included({*shown, *_ALWAYS[query.level], *_wanted(query)}, profile, query.level)
+    return _included(frozenset({*shown, *_ALWAYS[query.level], *_wanted(query)}), profile, query.level)
 
 
-def _included(tags: set[int], profile: Profile, level: Level) -> str:
+@lru_cache(maxsize=256)
+def _included(tags: frozenset[int], profile: Profile, level: Level) -> str:
     if not profile.includes:
         return ""
-    asked = {tag for tag in tags - SYNTAXES if returned(tag, profile) and RANK[level_of_field(tag)] <= RANK[level]}
+    left = SYNTAXES if profile.includes_counts else SYNTAXES | COMPUTED.keys()
+    asked = {tag for tag in tags - left if returned(tag, profile) and RANK[level_of_field(tag)] <= RANK[level]}
     if profile.syntaxes == "results" and level == "instance":
         asked |= SYNTAXES
     return ",".join(f"{tag:08X}" for tag in sorted(asked))
@@ -150,7 +153,7 @@ def _included(tags: set[int], profile: Profile, level: Level) -> str:
 
 def always(level: Level, profile: Profile) -> str:
     """The includefield of a search for what stands above other results."""
-    return _included(set(_ALWAYS[level]), profile, level)
+    return _included(frozenset(_ALWAYS[level]), profile, level)
 
 
 @dataclass(frozen=True, slots=True)

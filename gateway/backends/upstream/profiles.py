@@ -47,6 +47,8 @@ class Profile:
     :param decodes: it undoes the percent-encoding of search parameters.
     :param includes: it takes includefield.
     :param includes_sequences: sequences, too.
+    :param includes_counts: ModalitiesInStudy and the numbers of what is below, too; where this is false they come unasked, and who
+        asks gets what some instance says of itself.
     :param includes_all: and ``includefield=all`` brings everything but bulk data.
     :param syntaxes: where the transfer syntax of an instance is found without fetching it: in ``results`` of searches that
         include it, in Orthanc's own API, or nowhere.
@@ -75,6 +77,7 @@ class Profile:
     decodes: bool = True
     includes: bool = True
     includes_sequences: bool = False
+    includes_counts: bool = True
     includes_all: bool = False
     syntaxes: Syntaxes = "none"
     page: int = 100
@@ -117,6 +120,7 @@ ORTHANC = Profile(
     keeps_text=False,
     lists=",",
     decodes=False,
+    includes_counts=False,
     frames="cut",
     syntaxes="orthanc",
     page=1000,

@@ -6,10 +6,13 @@ What an origin writes differs in small things that viewers stumble over. Rules:
    found by the same way as in a local store, and no URL of the origin goes out.
 2. Group 0002, group lengths and RetrieveURL are left out; tags ascend and are upper case; what is empty has no Value; the
    text is UTF-8, and says so (`dicom.metadata` has the reasons).
-3. Values stay what the origin says. Only trailing blanks that pad them are cut off, for PS3.5 6.2 gives them no meaning.
+3. Values stay what the origin says. Only trailing blanks that pad them are cut off, for PS3.5 6.2 gives them no meaning; what it
+   cuts at backslashes that are text (ST, LT, UT, UR) is whole again, and of bytes that it shows as numbers the URI is named.
 4. Pixel data that the origin leaves out, as Orthanc does with compressed one, is named all the same: what has Rows, Columns and
    Bits Allocated is a picture (PS3.3 C.7.6.3), and its pixels can be asked for here.
 5. Nothing is parsed before it is whole, and nothing is held but the instance that is arriving.
+6. What the DICOM JSON model has no place for does not go out: an object where a value belongs could hold an URL of anybody's.
+   What names another study, series or instance than was asked for is an error: it may be another patient's.
 """
 
 from __future__ import annotations
@@ -28,6 +31,9 @@ from gateway.errors import OriginFailed
 DOCUMENT = 64 << 20
 """Bytes of one instance's metadata that are held: what local stores write stays below 20 MiB (limits.header_bytes)."""
 
+DEEPEST = 64
+"""Sequences within sequences, as `limits.depth` has it for instances; what goes deeper could not be written as JSON again."""
+
 RESCANNED = 1 << 20
 """Bytes without a brace after which more must come before they are looked through again: the value is long."""
 
@@ -37,6 +43,7 @@ Attributes = dict[str, Any]
 _BRACE = re.compile(rb'[^"{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"{}]*+)*+([{}])', re.DOTALL)
 _ORTHANC_URI = re.compile(r"/bulk/((?:[0-9a-f]{8}/[1-9][0-9]{0,6}/)*[0-9a-f]{8})\Z")
 _HEX = re.compile(r"[0-9A-Fa-f]{8}")
+_VR = re.compile(r"[A-Z]{2}")
 _ICONS = "00880200"
 _RETRIEVE_URL = "00081190"
 _CHARACTER_SET = "00080005"
@@ -44,6 +51,10 @@ _PICTURE = {"00280010", "00280011", "00280100"}
 _PIXELS = {"7FE00008", "7FE00009", "7FE00010", "00287FE0"}
 """Pixel data in its three forms, and the URL of one that is provided elsewhere (JPIP)."""
 _UTF_8: Attributes = {"vr": "CS", "Value": ["ISO_IR 192"]}
+_WHOLE = frozenset({"LT", "ST", "UR", "UT"})
+"""Text of which there is one value, backslashes and all (PS3.5 6.4)."""
+_BYTES = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+"""What DICOM JSON has no values of (PS3.18 F.2.2). Orthanc shows the first float of floating point pixels."""
 _PADDED = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "SH", "ST", "TM", "UI", "UT", "UC"})
 
 
@@ -117,19 +128,19 @@ def remade(document: bytes, resource: Resource) -> bytes:
     """One instance's object as we write it.
 
     :param resource: what was asked for: names UIDs that the origin left out.
-    :raises OriginFailed: when it is no object of attributes.
+    :raises OriginFailed: when it is no object of attributes, or that of something else.
     """
     try:
         model = _loaded(document)
         base = _path(model, resource)
         prefix = f"{URL_BASE}{base}/bulkdata/"
         tidy = _picture(tidied(model, prefix), prefix)
-    except (TypeError, AttributeError, KeyError, ValueError):
+        tidy.pop(_RETRIEVE_URL, None)
+        if _CHARACTER_SET not in tidy and (text := _written(tidy)).isascii():
+            return text
+        return _written(tidy | {_CHARACTER_SET: _UTF_8})
+    except (TypeError, AttributeError, LookupError, ValueError, RecursionError):  # a TypeError, too, for half a surrogate pair
         raise _nonsense() from None
-    tidy.pop(_RETRIEVE_URL, None)
-    if _CHARACTER_SET not in tidy and (text := _written(tidy)).isascii():
-        return text
-    return _written(tidy | {_CHARACTER_SET: _UTF_8})
 
 
 def _written(model: Attributes) -> bytes:
@@ -146,9 +157,21 @@ def _loaded(document: bytes) -> Attributes:
 
 def _path(model: Attributes, resource: Resource) -> str:
     named = (resource.study, resource.series, resource.instance)
-    uids = [own or _uid(model, key) for own, key in zip(named, ("0020000D", "0020000E", "00080018"), strict=True)]
+    uids = [_own(model, key, asked) for asked, key in zip(named, ("0020000D", "0020000E", "00080018"), strict=True)]
     study, series, instance = uids
     return Resource(study, series, instance).path
+
+
+def _own(model: Attributes, key: str, asked: str | None) -> str:
+    """A UID of the instance, which is the one that was asked for.
+
+    :raises OriginFailed: when it is another one.
+    """
+    if asked is None:
+        return _uid(model, key)
+    if model.get(key, {}).get("Value") and _uid(model, key) != asked:
+        raise OriginFailed("The origin answers with the metadata of something else than was asked for.")
+    return asked
 
 
 def _uid(model: Attributes, key: str) -> str:
@@ -176,7 +199,9 @@ def _picture(dataset: Attributes, prefix: str) -> Attributes:
 
 
 def _attribute(key: str, element: Attributes, prefix: str) -> Attributes:
-    vr = str(element.get("vr", "UN"))
+    vr = element.get("vr", "UN")
+    if not _VR.fullmatch(vr):
+        raise ValueError("no value representation")
     if "BulkDataURI" in element:
         return {"vr": vr, "BulkDataURI": _uri(prefix + key, str(element["BulkDataURI"]))}
     if element.get("InlineBinary"):
@@ -184,11 +209,21 @@ def _attribute(key: str, element: Attributes, prefix: str) -> Attributes:
     values = element.get("Value")
     if not values:
         return {"vr": vr}
+    if vr in _BYTES:
+        return {"vr": vr, "BulkDataURI": prefix + key}
+    if vr in _WHOLE and all(isinstance(value, str) for value in values):
+        values = ["\\".join(values)]
     if vr == "SQ":
+        if prefix.count("/") > _SLASHES + 2 * DEEPEST:
+            raise ValueError("sequences too deep")
         items = [(tidied(item or {}, inside := f"{prefix}{key}/{number}/"), inside) for number, item in enumerate(values)]
         return {"vr": vr, "Value": [_picture(*item) if key == _ICONS else item[0] for item in items]}
     values = [_value(value, vr) for value in values]
     return {"vr": vr, "Value": values} if any(value is not None for value in values) or len(values) > 1 else {"vr": vr}
+
+
+_SLASHES = f"{URL_BASE}{Resource('1', '1', '1').path}/bulkdata/".count("/")
+"""In the URI of a top-level element of an instance; each sequence around an element adds two."""
 
 
 def _uri(ours: str, theirs: str) -> str:
@@ -205,7 +240,7 @@ def _value(value: Any, vr: str) -> Any:
     if isinstance(value, str) and vr in _PADDED:
         value = value.rstrip(" \0")
     elif isinstance(value, dict) and vr == "PN":
-        value = {group: text for group, text in value.items() if text}
-    if isinstance(value, float) and not isfinite(value):
+        return {group: text for group, text in value.items() if text and isinstance(text, str)} or None
+    if isinstance(value, dict | list) or (isinstance(value, float) and not isfinite(value)):
         return None
-    return None if value in ("", {}) else value
+    return None if value == "" else value

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.backends.results import KEYS
+from gateway.backends.results import COMPUTED, KEYS
 from gateway.backends.upstream.asking import ALTERNATIVES, Plan, always, plan
 from gateway.backends.upstream.profiles import GENERIC, GOOGLE, ORTHANC, Profile
 from gateway.dicomweb.resources import Level, Resource
@@ -124,7 +124,11 @@ def test_what_is_included() -> None:
 @pytest.mark.parametrize("level", ["study", "series", "instance"])
 def test_what_every_result_needs_is_always_included(level: Level) -> None:
     required = {path[0] for path, of in KEYS.items() if of == level and len(path) == 1}
-    assert required <= {int(tag, 16) for tag in always(level, ORTHANC).split(",")}
+    for profile in (GENERIC, ORTHANC):
+        included = {int(tag, 16) for tag in always(level, profile).split(",")}
+        assert required - COMPUTED.keys() <= included
+        assert required <= included or not profile.includes_counts
+        assert included.isdisjoint(COMPUTED) or profile.includes_counts  # they come unasked
 
 
 def test_a_long_list_is_looked_for_among_everything() -> None:

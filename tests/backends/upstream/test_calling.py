@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
 from prometheus_client import REGISTRY
 
+from gateway.backends.caller import CALLER, Caller
 from gateway.backends.upstream.breaker import State, Tripping
-from gateway.backends.upstream.calling import PATIENT, Call, Calling
+from gateway.backends.upstream.calling import PATIENT, Call, Calling, Timeouts
 from gateway.backends.upstream.failures import Setback
 from gateway.backends.upstream.reading import Answer
-from gateway.errors import Busy, NotFound, OriginFailed
+from gateway.errors import Busy, NotFound, OriginFailed, OriginTimeout
 from tests.origins.endpoints import origin
 
 
@@ -105,3 +107,44 @@ async def test_credentials_are_added_by_whoever_calls() -> None:
         assert isinstance(answer, Answer)
         assert await answer.read(100) == b"Bearer x"
         await made.aclose()
+
+
+@pytest.mark.parametrize("drip", [b"HTTP/1.1 103 Early Hints\r\n\r\n", b"x"])
+async def test_an_origin_that_never_comes_to_the_end_of_its_headers_is_late(drip: bytes) -> None:
+    async def dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"" if drip.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\nX-Long: ")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(drip)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+
+    server = await asyncio.start_server(dripping, "127.0.0.1", 0)
+    made = Calling("tried", Tripping(), 1, own=True, tls=None)
+    short = Timeouts(connect=0.1, first_byte=0.2)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        asked = replace(call(f"http://127.0.0.1:{port}/", ""), timeouts=(short, short.of_aiohttp()))
+        async with asyncio.timeout(30):
+            got = await made.once(asked, {})
+        assert isinstance(got, Setback) and isinstance(got.error, OriginTimeout)
+        assert in_flight() == 0
+    finally:
+        await made.aclose()
+        server.close()
+
+
+@pytest.mark.parametrize(("own", "scope"), [(True, ""), (False, Caller("Bearer a").scope)])
+async def test_an_answer_knows_for_whom_it_is(own: bool, scope: str) -> None:
+    async with origin(playing) as server:
+        made = Calling("tried", Tripping(), 1, own=own, tls=None)
+        token = CALLER.set(Caller("Bearer a"))
+        try:
+            answer = await made.once(call(str(server.make_url("/")), "200"), {})
+            assert isinstance(answer, Answer) and answer.scope == scope
+            await answer.aclose()
+        finally:
+            CALLER.reset(token)
+            await made.aclose()

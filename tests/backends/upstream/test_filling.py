@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.backends.upstream.filling import Filling
+from gateway.backends.upstream.filling import Filling, counted
 from gateway.dicomweb.resources import Resource
 from tests.backends.made import dicom, study
 from tests.backends.upstream.searched import Place, at_google, at_orthanc
@@ -94,3 +94,17 @@ async def test_a_transfer_syntax_that_nobody_tells_is_left_out() -> None:
         hidden = Filling(place.client, replace(place.profile, syntaxes="orthanc"))
         rows = [{"0020000D": {"vr": "UI", "Value": ["1.1"]}, "00080018": {"vr": "UI", "Value": ["1.1.1.1"]}}]
         assert await hidden.syntaxes(rows) == rows
+
+
+@pytest.mark.parametrize(
+    ("value", "count"), [(5, 5), ("5", 5), ("x", None), ("1e5", None), (None, None), ({}, None), ([], None), (9e99, int(9e99))]
+)
+def test_a_count_is_a_number_or_none(value: object, count: int | None) -> None:
+    assert counted({"00201209": {"vr": "IS", "Value": [value]}}, "00201209") == count
+    assert counted({"00201209": {"vr": "IS"}}, "00201209") is None
+
+
+async def test_counts_that_are_none_are_counted(place: Place) -> None:
+    wrong = {key: {"vr": "IS", "Value": ["x"]} for key in ("00201206", "00201208")} | {"00080061": {"vr": "CS", "Value": [7, "CT"]}}
+    [found] = await filling(place).counts([{"0020000D": {"vr": "UI", "Value": ["1.1"]}} | wrong], "study")
+    assert [found[key]["Value"] for key in ("00201206", "00201208")] == [[3], [7]]

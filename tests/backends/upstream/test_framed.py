@@ -42,6 +42,7 @@ async def test_who_does_not_take_what_is_stored_is_told() -> None:
     [
         "Content-Type: image/jpeg\r\n",
         "Content-Type: ???\r\n",
+        'Content-Type: image/jpeg; transfer-syntax="Doe^Jane"\r\n',
         "Content-Type: application/octet-stream; transfer-syntax=1.2.840.10008.1.2.2\r\n",
         "Content-Type: application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1.99\r\n",
     ],

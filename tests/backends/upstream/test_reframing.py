@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.backends.upstream.reframing import events, passed, wrapped
+from gateway.backends.upstream.reframing import events, modified_of, passed, version_of, wrapped
 from gateway.dicomweb.multipart import Data
 from gateway.errors import OriginFailed
 from tests.backends.made import dicom, parts, read
@@ -88,3 +88,45 @@ async def test_a_body_that_is_no_multipart_is_one_part() -> None:
     async with answering([b"ab", b"c"], "application/dicom") as answer:
         found = [event async for event in events(answer)]
         assert b"".join(event.data for event in found if isinstance(event, Data)) == b"abc"
+
+
+@pytest.mark.parametrize(
+    "date", ["", "soon", "Mon, 01 Jan 2020 00:00:00 +99999999999999", "Mon, 01 Jan 0001 00:00:00", "Mon, 01 Jan 0001 00:00:00 +2359"]
+)
+async def test_a_date_that_no_clock_has_is_none_or_a_number(date: str) -> None:
+    async with answering(b"", Last_Modified=date) as answer:
+        assert modified_of(answer) is None or date.endswith("+2359")
+
+
+async def test_urls_in_part_headers_stay_there_however_slowly_they_come() -> None:
+    text = whole(*FILES, head="Content-Type: application/dicom\r\nContent-Location: http://pacs/secret\r\n")
+    async with answering([text[:3], text[3:20], text[20:60], text[60:]]) as answer:
+        assert await parts(await passed(answer)) == [("application/dicom", file) for file in FILES]
+    late = whole(*FILES, head=f"X-Long: {'x' * 2000}\r\nContent-Location: http://pacs/secret\r\n")
+    async with answering(late) as answer:
+        assert await parts(await passed(answer)) == [("application/dicom", file) for file in FILES]
+
+
+async def test_a_long_boundary_is_found_at_the_end() -> None:
+    boundary = "x" * 256
+    media = f'multipart/related; type="application/dicom"; boundary={boundary}'
+    async with answering(whole(*FILES, boundary=boundary), media, chunked=True) as answer:
+        assert await parts(await passed(answer)) == [("application/dicom", file) for file in FILES]
+
+
+@pytest.mark.parametrize("syntax", ['"1.2; charset=x"', "<b>", '"Doe^Jane"', "1..2"])
+async def test_a_transfer_syntax_that_is_none_is_not_said_again(syntax: str) -> None:
+    head = f"Content-Type: application/dicom; transfer-syntax={syntax}\r\nContent-Location: x\r\n"
+    async with answering(whole(FILES[0], head=head)) as answer:
+        assert await parts(await passed(answer)) == [("application/dicom", FILES[0])]
+    async with answering(FILES[0], f"application/dicom; transfer-syntax={syntax}") as answer:
+        assert await parts(await wrapped(answer)) == [("application/dicom", FILES[0])]
+
+
+async def test_the_tag_of_an_origin_that_sees_the_caller_is_one_for_each() -> None:
+    async with answering(b"", ETag='"1"') as answer:
+        tags = []
+        for scope in ("", "a", "b"):
+            answer.scope = scope
+            tags.append(version_of(answer))
+        assert len(set(tags)) == 3

@@ -80,6 +80,8 @@ def test_retry_after_as_a_date() -> None:
     soon = datetime.now(UTC) + timedelta(seconds=100)
     assert retry_after({"Retry-After": format_datetime(soon, usegmt=True)}) in range(97, 102)
     assert retry_after({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
+    for nonsense in ("Mon, 01 Jan 2020 00:00:00 +99999999999999", "Mon, 01 Jan 99999 00:00:00 GMT"):
+        assert retry_after({"Retry-After": nonsense}) is None
     assert retry_after({}) is None
 
 

@@ -50,6 +50,16 @@ async def test_an_instance_comes_bare_and_framed_whatever_the_origin_has(tmp_pat
         assert [found for _, found in await parts(await backend.retrieve(wants(View.INSTANCES, AS_STORED, *FIRST)))] == [data]
 
 
+@pytest.mark.parametrize("accept", [SINGLE, EXPLICIT, AS_STORED])
+async def test_a_page_of_some_proxy_is_no_instance(tmp_path: Path, accept: Accept) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(text="<html>Sign in", content_type="text/html")
+
+    async with playing(handle, tmp_path) as backend:
+        with pytest.raises(OriginFailed, match="is no DICOM instance"):
+            await backend.retrieve(wants(View.INSTANCES, accept, *FIRST))
+
+
 async def test_what_cannot_be_written_here_is_asked_of_the_origin(tmp_path: Path) -> None:
     stored, made = samples.ALL["fragments"](), dicom()
     asked = []

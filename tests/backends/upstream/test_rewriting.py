@@ -102,6 +102,19 @@ def test_values_keep_their_meaning() -> None:
     }
 
 
+def test_text_with_backslashes_is_one_value_and_bytes_have_none() -> None:
+    model = {
+        "00080070": {"vr": "LO", "Value": ["A", "B"]},
+        "20100010": {"vr": "ST", "Value": ["STANDARD", "1,1"]},
+        "7FE00008": {"vr": "OF", "Value": [0.92]},
+    }
+    assert made(model) == {
+        "00080070": {"vr": "LO", "Value": ["A", "B"]},
+        "20100010": {"vr": "ST", "Value": ["STANDARD\\1,1"]},
+        "7FE00008": {"vr": "OF", "BulkDataURI": BASE + "7FE00008"},
+    }
+
+
 def test_what_is_no_number_costs_only_itself() -> None:
     text = b'{"00189087":{"vr":"FD","Value":[1e+9999,NaN,1.5]}}'
     assert json.loads(remade(text, INSTANCE)) == {"00189087": {"vr": "FD", "Value": [None, None, 1.5]}}
@@ -147,3 +160,52 @@ def test_uids_that_the_resource_does_not_name_are_the_instances_own() -> None:
 def test_what_is_no_data_set_is_an_error(text: bytes) -> None:
     with pytest.raises(OriginFailed):
         remade(text, Resource())
+
+
+def test_only_values_are_values() -> None:
+    away = {"BulkDataURI": "http://elsewhere/x"}
+    model = {
+        "00080050": {"vr": "SH", "Value": ["A", away, [away]]},
+        "00080090": {"vr": "PN", "Value": [{"Alphabetic": away}, {"Alphabetic": "Roe", "Ideographic": 1}]},
+        "00100020": {"vr": "LO", "Value": [away]},
+    }
+    assert made(model) == {
+        "00080050": {"vr": "SH", "Value": ["A", None, None]},
+        "00080090": {"vr": "PN", "Value": [None, {"Alphabetic": "Roe"}]},
+        "00100020": {"vr": "LO"},
+    }
+
+
+def _nested(depth: int) -> bytes:
+    return b'{"00081140":{"vr":"SQ","Value":[' * depth + b"{}" + b"]}}" * depth
+
+
+def test_sequences_may_be_as_deep_as_those_of_instances_and_no_deeper() -> None:
+    assert remade(_nested(rewriting.DEEPEST), INSTANCE) == _nested(rewriting.DEEPEST)
+    for depth in (rewriting.DEEPEST + 2, 330, 5000, 100_000):
+        with pytest.raises(OriginFailed):
+            remade(_nested(depth), INSTANCE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        rb'{"00104000":{"vr":"LT","Value":["\ud800"]}}',
+        b'{"00101030":{"vr":"DS","Value":[1e9999,' + b"9" * 40 + b"]}}",
+        b'{"00101030":{"vr":"DS","Value":[1e9999,' + b"9" * 5000 + b"]}}",
+        b'{"00101030":{"vr":"@x","Value":[1]}}',
+        b'{"00101030":{"vr":5,"Value":[1]}}',
+        b'{"00100010":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"}",
+        b'{"00100020":{"vr":"LO","Value":["\xff"]}}',
+    ],
+)
+def test_what_cannot_be_written_again_is_the_origins_failure(text: bytes) -> None:
+    with pytest.raises(OriginFailed, match="whole JSON array"):
+        remade(text, INSTANCE)
+
+
+@pytest.mark.parametrize("key", ["0020000D", "0020000E", "00080018"])
+def test_what_belongs_to_something_else_is_not_taken_for_what_was_asked_for(key: str) -> None:
+    with pytest.raises(OriginFailed, match="something else than was asked for"):
+        made({key: {"vr": "UI", "Value": ["1.1.1.9"]}})
+    assert made({key: {"vr": "UI"}}) == {key: {"vr": "UI"}}

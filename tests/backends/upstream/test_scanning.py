@@ -130,6 +130,56 @@ async def test_what_is_no_list_of_results_is_an_error_of_the_origin(body: str) -
             await found.next(1)
 
 
+@pytest.mark.parametrize("value", ["[" * 1010 + "]" * 1010, "{" * 50 + "}" * 50, r'"\ud800"', "9" * 5000 + ",1e9999"])
+async def test_what_cannot_be_parsed_is_an_error_of_the_origin(value: str) -> None:
+    for blanks in (0, scanning.INLINE, scanning.IN_ONE_GO):
+        body = '[{"0020000D":{"vr":"UI","Value":["1.2"]},"00100020":{"vr":"XX","Value":[VALUE]}}]'.replace("VALUE", value)
+        try:
+            [found] = await parsed(body.encode() + b" " * blanks, "archive")
+        except OriginFailed:
+            continue
+        assert found["00100020"] == {"vr": "XX"}  # what is no value is none
+
+
+async def test_a_list_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "ROWS", 100)
+    row = json.dumps({"0020000D": {"vr": "UI", "Value": ["1"]}}).encode()
+    many = b"[" + b",".join([row] * 101) + b"]"
+    with pytest.raises(OriginFailed, match="101 results"):
+        await parsed(many + b" " * scanning.IN_ONE_GO, "archive")
+
+
+async def test_a_count_of_a_thousand_digits_counts_for_nothing() -> None:
+    answer = web.Response(text='[{"0020000D":{"vr":"UI","Value":["1"]}}]', headers={"X-Total-Count": "9" * 5000})
+    async with pages(Numbered(0, answer=answer)) as found:
+        assert len(await found.next(5)) == 1 and found.left is None
+
+
+async def test_a_result_below_another_study_or_series_is_an_error_of_the_origin() -> None:
+    row = {
+        "0020000D": {"vr": "UI", "Value": ["1"]},
+        "0020000E": {"vr": "UI", "Value": ["1.2"]},
+        "00080018": {"vr": "UI", "Value": ["1.2.3"]},
+    }
+    answer = json.dumps([row])
+    for path, right in (("/studies/1/instances", True), ("/studies/1/series/1.2/instances", True), ("/studies/2/instances", False)):
+        async with pages(Numbered(0, answer=web.Response(text=answer)), path) as found:
+            if right:
+                assert len(await found.next(5)) == 1
+            else:
+                with pytest.raises(OriginFailed, match="another study"):
+                    await found.next(5)
+    async with pages(Numbered(0, answer=web.Response(text=answer)), "/studies/1/series/1.3/instances") as found:
+        with pytest.raises(OriginFailed, match="another study"):
+            await found.next(5)
+
+
+async def test_a_transfer_syntax_is_an_attribute() -> None:
+    row = {"0020000D": {"vr": "UI", "Value": ["1"]}, "00020010": 5}
+    with pytest.raises(OriginFailed):
+        await parsed(json.dumps([row]).encode(), "archive")
+
+
 async def test_an_answer_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanning, "PAGE_BYTES", 1000)
     async with pages(Numbered(100)) as found:
