@@ -41,8 +41,8 @@ class Gateway:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
-        """Returns when it is ready."""
+    def start(self, ready: str = "/readyz") -> None:
+        """Returns when it is ready: when that path answers 200."""
         command = [sys.executable, "-m", "gateway", "serve", "--port", str(self.port), "--data", str(self.folder / "data"), *self._flags]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment, start_new_session=True)
@@ -51,7 +51,7 @@ class Gateway:
             if self._process.poll() is not None:
                 raise RuntimeError(f"the gateway ended with {self._process.returncode}:\n{self.log.read_text()[-2000:]}")
             try:
-                with urllib.request.urlopen(f"{self.root}/readyz", timeout=5):
+                with urllib.request.urlopen(self.root + ready, timeout=10):
                     return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.05)

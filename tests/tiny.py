@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import socket
@@ -29,7 +30,9 @@ ROOT = Path(__file__).parent.parent
 
 
 async def build(settings: Settings, *, slot: int = 0) -> web.Application:
-    """Routes: POST /count answers the number of bytes it read; GET /big sends without end; X-Big of /ready counts those."""
+    """Routes: POST /count answers the number of bytes it read; GET /big sends without end; X-Big of /ready counts those.
+
+    GET /wait never answers, and counts with them; POST /wait counts from when it is done."""
     from gateway.web.middleware import IN_FLIGHT, InFlight
 
     in_flight = InFlight()
@@ -52,6 +55,8 @@ async def build(settings: Settings, *, slot: int = 0) -> web.Application:
             web.post("/count", _count),
             web.get("/big", _big),
             web.get("/some", _some),
+            web.get("/wait", _wait),
+            web.post("/wait", _done),
             web.get("/who", _who),
             web.get("/ready", _ready),
             web.get("/total", _total),
@@ -76,6 +81,21 @@ async def _big(request: web.Request) -> web.StreamResponse:
         return await _send(request, 1 << 40)
     finally:
         request.app[BIG].pop()
+
+
+async def _wait(request: web.Request) -> web.StreamResponse:
+    request.app[BIG].append(request.path)
+    try:
+        await asyncio.sleep(3600)
+        return web.Response()
+    finally:
+        request.app[BIG].pop()
+
+
+async def _done(request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(0.2)
+    request.app[BIG].append(request.path)
+    return web.Response()
 
 
 async def _some(request: web.Request) -> web.StreamResponse:
