@@ -247,6 +247,16 @@ class Settings(BaseSettings):
             raise ValueError('backend = "memory" lives in one process; set server.workers to 1')
         return self
 
+    @model_validator(mode="after")
+    def _one_token_for_one_reader(self) -> Settings:
+        passing = [name for name, store in self.stores.items() if store.credentials.kind == "pass_through"]
+        if passing and self.server.token_file is not None:
+            raise ValueError(
+                f"stores.{passing[0]}: pass_through shows the origin what callers send, which would be the gateway's own tokens; "
+                "leave server.token_file out"
+            )
+        return self
+
     @property
     def workers(self) -> int:
         """How many processes serve: as configured, or what CPUs and memory of the cgroup allow."""

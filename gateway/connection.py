@@ -3,6 +3,8 @@
 1. A request line with its headers must be whole `header_timeout` seconds after its first byte: 408.
 2. A client that takes nothing of its answer for `stall_timeout` seconds is cut off.
 3. More than `most` connections are not served: 503 at once, so that file descriptors last for those that are.
+4. A client that leaves while its GET or HEAD waits for the answer's first byte cancels it: behind it an origin may work for
+   nobody. Once bytes flow the next write finds out; a store or delete that has come whole is done whoever is left to hear of it.
 
 The idle timeout, before the first request and between two, is aiohttp's own (`keepalive_timeout`). Uploads that stall are
 the body reader's business, which alone knows when it wants bytes.
@@ -29,6 +31,9 @@ FRESH = 1.0
 """Seconds in which a connection that is new, or has just been answered, is expected to bring a request; a drain waits that long
 for it. Closing earlier would cut those whose request is on the way (RFC 9112 section 9.5)."""
 
+_HARMLESS = frozenset({"GET", "HEAD"})
+"""Methods that may be cut off anywhere."""
+
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -51,7 +56,7 @@ class Bounds:
 class Connection(web.RequestHandler):
     """One connection; see the rules above."""
 
-    __slots__ = ("_body", "_header_since", "_idle_since", "_owner", "_refused", "_stuck_bytes", "_stuck_since", "_working")
+    __slots__ = ("_body", "_header_since", "_idle_since", "_owner", "_refused", "_stuck_bytes", "_stuck_since", "_waiting", "_working")
 
     def __init__(self, owner: Connections, **kwargs: Any) -> None:
         super().__init__(owner.manager, **kwargs)
@@ -59,6 +64,7 @@ class Connection(web.RequestHandler):
         self._refused = False
         self._working = False
         self._body: StreamReader | None = None
+        self._waiting: tuple[web.BaseRequest, asyncio.Task[Any] | None] | None = None
         self._idle_since = self._loop.time()
         self._header_since: float | None = None
         self._stuck_since: float | None = None
@@ -79,6 +85,8 @@ class Connection(web.RequestHandler):
         if self._refused:
             return
         super().connection_lost(exc)
+        if self._waiting is not None and (task := self._waiting[1]) is not None and not self._waiting[0].writer.output_size:
+            task.cancel()
         if self._body is not None and not self._body.is_eof():
             # aiohttp would go on for ten seconds to wait for the rest of a body that was refused, in a place of a living client.
             self._body.set_exception(exc or ConnectionResetError("the client left"))
@@ -91,9 +99,10 @@ class Connection(web.RequestHandler):
         if not self._working and self._header_since is None:
             self._header_since = self._loop.time()
 
-    def begin(self, body: StreamReader) -> None:
-        """A header is whole, its request is on its way to a handler."""
+    def begin(self, request: web.BaseRequest, body: StreamReader) -> None:
+        """A header is whole, its request is on its way to a handler. Called in the task that will wait for that."""
         self._body = body
+        self._waiting = (request, asyncio.current_task()) if request.method in _HARMLESS else None
         self._working = True
         self._header_since = None
 
@@ -105,6 +114,7 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Sends what is left of an answer; then the connection waits for the next request."""
+        self._waiting = None
         if isinstance(resp, web.HTTPException):
             resp.text = resp.reason  # the one that no middleware sees is about an odd Expect, and quotes it
         try:
@@ -220,7 +230,8 @@ def _beginning(factory: Callable[..., web.BaseRequest]) -> Callable[..., web.Bas
     """aiohttp's request factory; its third argument is the connection."""
 
     def make(message: Any, payload: Any, protocol: Any, *rest: Any) -> web.BaseRequest:
-        protocol.begin(payload)
-        return factory(message, payload, protocol, *rest)
+        request = factory(message, payload, protocol, *rest)
+        protocol.begin(request, payload)
+        return request
 
     return make

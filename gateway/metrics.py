@@ -70,6 +70,7 @@ class OfTransaction(NamedTuple):
     seconds: Histogram
     first_byte: Histogram
     sent: Counter
+    instances: Counter
 
 
 @cache
@@ -80,6 +81,7 @@ def of_transaction(transaction: Transaction) -> OfTransaction:
         REQUEST_SECONDS.labels(transaction),
         FIRST_BYTE_SECONDS.labels(transaction),
         SENT_BYTES.labels(transaction),
+        INSTANCES.labels(transaction),
     )
 
 

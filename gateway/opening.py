@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from ssl import SSLContext
 
+from gateway import logs
 from gateway.backends.base import Backend
 from gateway.backends.cached.cached import Cached
 from gateway.backends.cached.disk import DiskTier
@@ -43,6 +45,8 @@ from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN
 from gateway.errors import NotFound, StoreUnavailable
 from gateway.stores import Credentials as CredentialSettings
 from gateway.stores import Store
+
+log = logs.get_logger()
 
 _SYNTAX = {"explicit": EXPLICIT_LITTLE_ENDIAN, "stored": "*"}
 
@@ -143,11 +147,11 @@ class Opening:
 
     async def _cached(self, name: str, store: Store, origin: Backend, credentials: Credentials) -> Cached:
         settings = self._settings.cache
+        asked = _asked_how(store)
         if self._memory is None:
             self._memory = MemoryTier(settings.memory_bytes)
             if settings.disk_bytes:
-                self._disk = await asyncio.to_thread(DiskTier, self._settings.data / "cache", settings.disk_bytes)
-                self._opened.append(self._disk)
+                await self._open_disk(self._settings.data / "cache", settings.disk_bytes)
         return Cached(
             origin,
             name=name,
@@ -155,11 +159,30 @@ class Opening:
             disk=self._disk,
             generations=await asyncio.to_thread(Generations, store.root / "generations"),
             ttl=settings.ttl,
-            content_ttl=settings.content_ttl,
+            content_ttl=settings.content_ttl if credentials.own else settings.ttl,  # who may see it, only the origin knows
             stale_if_error=settings.stale_if_error,
             entry_bytes=settings.entry_bytes,
-            scope=lambda: credentials.scope,
+            scope=lambda: asked + credentials.scope,
         )
+
+    async def _open_disk(self, folder: Path, bound: int) -> None:
+        """The tier on disk; without one where the disk refuses it, for a cache is nothing that a gateway must not start for."""
+        try:
+            self._disk = await asyncio.to_thread(DiskTier, folder, bound)
+        except FileExistsError as error:
+            raise StoreUnavailable(str(error)) from None
+        except OSError as error:
+            log.warning("nothing is kept on disk", error=str(error))
+        else:
+            self._opened.append(self._disk)
+
+
+_ASKED_HOW = {"url", "profile", "overrides", "credentials", "default_transfer_syntax"}
+
+
+def _asked_how(store: Store) -> str:
+    """Stands for what the answers of an origin hang on: what is kept on disk must not outlive another URL or other credentials."""
+    return blake2b(store.model_dump_json(include=_ASKED_HOW).encode(), digest_size=16).hexdigest()
 
 
 def client_of(name: str, store: Store) -> Client:

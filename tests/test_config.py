@@ -93,6 +93,10 @@ def test_lists_in_the_environment_are_written_with_commas_or_as_json(monkeypatch
         ("[stores.a__b]", "stores: 'a__b' is no store name"),
         ("[stores.a]\nroot = 'x'\n[stores.b]\nroot = './x'", "stores: two stores have the same root"),
         ("[server]\nworkers = 2\n[stores.a]\nbackend = 'memory'", 'backend = "memory" lives in one process'),
+        (
+            "[server]\ntoken_file = 't'\n[stores.a]\nbackend = 'upstream'\nurl = 'http://p'\ncredentials = {kind = 'pass_through'}",
+            "stores.a: pass_through shows the origin what callers send",
+        ),
         ("[cache]\nentry_bytes = 1", "cache.entry_bytes: must be greater than or equal to"),
         ("[stores.a]\nbackend = 'federation'\nmembers = ['b']", "stores: a: there is no store 'b'"),
         ("[stores.a]\nbackend = 'federation'\nmembers = ['a']", "stores: a: the members of a federation are other stores"),

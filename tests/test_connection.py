@@ -153,6 +153,36 @@ def test_a_client_that_reads_slowly_is_served(serve: Serve) -> None:
     serve(scenario, stall_timeout=0.3)
 
 
+async def counted(connect: Connect, count: int) -> None:
+    """Waits until so many are being answered."""
+    other = await connect()
+    while b"X-Big: %d\r\n" % count not in await ask(other):
+        await asyncio.sleep(0.02)
+
+
+def test_a_client_that_leaves_before_its_answer_cancels_it(serve: Serve) -> None:
+    async def scenario(connect: Connect) -> None:
+        _, writer = streams = await connect()
+        assert (await ask(streams)).startswith(b"HTTP/1.1 200")
+        writer.write(GET % b"/wait")
+        await counted(connect, 1)
+        writer.close()
+        await counted(connect, 0)
+
+    serve(scenario)
+
+
+def test_what_changes_something_is_done_though_the_client_left(serve: Serve) -> None:
+    async def scenario(connect: Connect) -> None:
+        _, writer = await connect()
+        writer.write(b"POST /wait HTTP/1.1\r\nHost: here\r\nContent-Length: 0\r\n\r\n")
+        await asyncio.sleep(0.1)
+        writer.close()
+        await counted(connect, 1)
+
+    serve(scenario)
+
+
 def test_connections_beyond_the_most_get_503(serve: Serve) -> None:
     async def scenario(connect: Connect) -> None:
         first = await connect()

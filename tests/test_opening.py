@@ -10,6 +10,7 @@ import pytest
 
 from gateway.backends.base import Backend
 from gateway.backends.cached.cached import Cached
+from gateway.backends.caller import CALLER, Caller
 from gateway.backends.federation import Federation
 from gateway.backends.local.store import LocalStore
 from gateway.backends.memory import MemoryBackend
@@ -122,3 +123,51 @@ def test_a_certificate_that_is_missing_is_named(tmp_path: Path) -> None:
     store = Store(**PACS, credentials={"authority": tmp_path / "none.pem"})
     with pytest.raises(StoreUnavailable, match=r"stores\.a\.credentials: .*none\.pem does not exist"):
         client_of("a", store)
+
+
+async def _scope(stores: Stores, **settings: Any) -> str:
+    made = await stores.one("a", a=PACS | settings)
+    assert isinstance(made, Cached)
+    return made._scope()
+
+
+async def test_what_is_kept_is_for_the_same_origin_asked_in_the_same_way(stores: Stores) -> None:
+    plain = await _scope(stores)
+    assert await _scope(stores, origin={"tries": 1}) == plain
+    others: list[dict[str, Any]] = [
+        {"url": "http://127.0.0.1:9/other"},
+        {"profile": "orthanc"},
+        {"overrides": {"frames": "cut"}},
+        {"credentials": {"kind": "basic", "user": "a", "secret_file": "a"}},
+        {"credentials": {"kind": "basic", "user": "b", "secret_file": "a"}},
+        {"default_transfer_syntax": "stored"},
+    ]
+    assert len({plain, *[await _scope(stores, **one) for one in others]}) == len(others) + 1
+
+
+async def test_what_only_the_origin_may_show_is_believed_no_longer_than_a_search(stores: Stores) -> None:
+    for kind, longer in (("none", True), ("pass_through", False)):
+        made = await stores.one("a", a=PACS | {"credentials": {"kind": kind}})
+        assert isinstance(made, Cached)
+        assert (made._ttl["frames"] > made._ttl["search"]) is longer
+    token = CALLER.set(Caller("Bearer one"))
+    one = await _scope(stores, credentials={"kind": "pass_through"})
+    CALLER.reset(token)
+    assert one != await _scope(stores, credentials={"kind": "pass_through"})
+
+
+async def test_a_disk_that_refuses_the_cache_keeps_no_gateway_from_starting(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gateway.opening.DiskTier", refuse)
+    made = await stores.one("a", a=PACS)
+    assert isinstance(made, Cached) and made._disk is None
+
+
+async def test_a_folder_of_somebody_else_is_no_cache(stores: Stores, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "thesis.txt").write_text("not to be lost")
+    with pytest.raises(StoreUnavailable, match="not a cache of this gateway"):
+        await stores.one("a", a=PACS)
+    assert (tmp_path / "cache" / "thesis.txt").exists()

@@ -44,7 +44,7 @@ def validator(*parts: str) -> str:
 
     :param parts: none of them holds a NUL.
     """
-    return _digest("\0".join(parts).encode())
+    return _digest("\0".join(parts).encode(errors="surrogateescape"))  # what an origin sends need not be UTF-8
 
 
 def _digest(data: bytes) -> str:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
+
+KNOWN = 2048
+"""Tags of which the answers are remembered: pydicom takes two microseconds for each, and a search at an origin asks thirty times."""
 
 
 def tag(keyword: str) -> int | None:
@@ -11,6 +16,7 @@ def tag(keyword: str) -> int | None:
     return tag_for_keyword(keyword) if keyword else None
 
 
+@lru_cache(KNOWN)
 def vr(tag: int) -> str | None:
     """The value representation of a tag, None for private and unknown ones.
 
@@ -22,11 +28,13 @@ def vr(tag: int) -> str | None:
         return None
 
 
+@lru_cache(KNOWN)
 def keyword(tag: int) -> str | None:
     """The keyword of a tag, None for private and unknown ones."""
     return keyword_for_tag(tag) or None
 
 
+@lru_cache(KNOWN)
 def several(tag: int) -> bool:
     """Whether an attribute may have more than one value; of private and unknown ones nobody knows, so they may."""
     try:

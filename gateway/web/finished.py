@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from gateway.backends.base import Matches
 
+OVERHEAD = 1024
+"""Bytes that a document counts beside its own, for its key and objects: whoever sends another Host each time makes another key."""
+
 BOUND = 16 << 20
 """Bytes of documents, and as many of the results that they hold: a worklist is 50 KB, and few of them are asked for all day."""
 
@@ -45,9 +48,9 @@ class Finished:
             return
         key = id(matches.results), base, media_type
         if (old := self._made.pop(key, None)) is not None:
-            self.taken -= len(old[1].body)
+            self.taken -= len(old[1].body) + OVERHEAD
         self._made[key] = matches, document
-        self.taken += len(document.body)
+        self.taken += len(document.body) + OVERHEAD
         while self.taken > self.bound:
             _, (_, gone) = self._made.popitem(last=False)
-            self.taken -= len(gone.body)
+            self.taken -= len(gone.body) + OVERHEAD

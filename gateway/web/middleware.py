@@ -17,6 +17,7 @@ from http import HTTPStatus
 import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
+from multidict import istr
 
 from gateway import logs, metrics
 from gateway.backends.caller import CALLER, NOBODY, Caller
@@ -105,7 +106,9 @@ def make(edge: Edge, in_flight: InFlight) -> Middleware:
             response = await _answer(request, handler, edge, context)
             status = response.status
             if not response.prepared:
-                _finish(request, response, edge, context, draining=in_flight.draining)
+                context.sent += _to_send(request, response)
+                if in_flight.draining:
+                    response.force_close()
             return response
         except ConnectionError:
             # The client left, or the answer broke off after its headers were out. There is nobody left to tell; aiohttp
@@ -239,12 +242,11 @@ def cors_headers(request: web.Request, origins: frozenset[str]) -> dict[str, str
 # -- at the end
 
 
-def _finish(request: web.Request, response: web.StreamResponse, edge: Edge, context: Context, *, draining: bool) -> None:
-    """Headers and counts of an answer that aiohttp has yet to send."""
+def _to_send(request: web.Request, response: web.StreamResponse) -> int:
+    """Bytes of the body of an answer that aiohttp has yet to send."""
     if isinstance(response, web.Response) and request.method != hdrs.METH_HEAD:
-        context.sent += response.content_length or 0
-    if draining:
-        response.force_close()
+        return response.content_length or 0
+    return 0
 
 
 def _record(request: web.Request, context: Context, status: int, route: str) -> None:
@@ -257,7 +259,7 @@ def _record(request: web.Request, context: Context, status: int, route: str) -> 
     series.first_byte.observe((context.first or now) - context.started)
     series.sent.inc(context.sent)
     if context.instances:
-        metrics.INSTANCES.labels(transaction).inc(context.instances)
+        series.instances.inc(context.instances)
     if transaction != "health":
         logs.line(
             "request",
@@ -272,19 +274,23 @@ def _record(request: web.Request, context: Context, status: int, route: str) -> 
         )
 
 
+_REQUEST_ID, _TYPE_OPTIONS = istr("X-Request-Id"), istr("X-Content-Type-Options")
+
+
 def on_prepare(edge: Edge) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     """The headers that every answer carries, also one that a handler has begun to send itself."""
 
     async def add(request: web.Request, response: web.StreamResponse) -> None:
-        context = request.get(CONTEXT)
+        context, headers = request.get(CONTEXT), response.headers
         if context is not None:
-            response.headers["X-Request-Id"] = context.request_id
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Server"] = SERVICE  # versions are for /version, which asks who wants to know
-        response.headers.setdefault("Cache-Control", "no-store")  # errors, and what was done; what was found says otherwise
-        cors = cors_headers(request, edge.cors_origins)
-        if "Vary" in cors and "Vary" in response.headers:
-            cors["Vary"] = f"{response.headers['Vary']}, {cors['Vary']}"
-        response.headers.update(cors)
+            headers[_REQUEST_ID] = context.request_id
+        headers[_TYPE_OPTIONS] = "nosniff"
+        headers[hdrs.SERVER] = SERVICE  # versions are for /version, which asks who wants to know
+        headers.setdefault(hdrs.CACHE_CONTROL, "no-store")  # errors, and what was done; what was found says otherwise
+        if edge.cors_origins:
+            cors = cors_headers(request, edge.cors_origins)
+            if "Vary" in cors and "Vary" in headers:
+                cors["Vary"] = f"{headers['Vary']}, {cors['Vary']}"
+            headers.update(cors)
 
     return add

@@ -85,9 +85,11 @@ def _own_host(request: web.Request) -> str:
     back; elsewhere a Host without a port may be the name of a proxy on the usual one.
     """
     host = _checked(request.host)
+    if host and host not in _LOOPBACK:
+        return host
     socket = request.transport.get_extra_info("sockname") if request.transport is not None else None
     if socket is None:
         return host or "localhost"
     if not host:
         return f"[{socket[0]}]:{socket[1]}" if ":" in socket[0] else f"{socket[0]}:{socket[1]}"
-    return f"{host}:{socket[1]}" if host in _LOOPBACK else host
+    return f"{host}:{socket[1]}"

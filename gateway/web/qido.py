@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 
 from aiohttp import web
 
 from gateway.backends.base import URL_BASE, Matches
 from gateway.dicom import dictionary
-from gateway.dicomweb.media import Offer, choose
+from gateway.dicomweb.media import Offer, choose, parse_accept
 from gateway.dicomweb.query import parse_query
 from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import NotAcceptable
@@ -19,7 +19,7 @@ from gateway.web import documents
 from gateway.web.conditional import Validators, tag
 from gateway.web.finished import Document, Finished
 from gateway.web.served import story, warnings
-from gateway.web.service import Service, accept_of, base_url
+from gateway.web.service import Service, asked_for, base_url
 
 OFFERS = (Offer("application/dicom+json"), Offer("application/json"))
 
@@ -40,8 +40,8 @@ async def search_instances(request: web.Request, service: Service) -> web.Stream
 
 
 async def _search(request: web.Request, service: Service, level: Level) -> web.StreamResponse:
-    offer = choose(accept_of(request), OFFERS)
-    if offer is None:
+    media_type = _chosen(*asked_for(request))
+    if media_type is None:
         raise NotAcceptable("search results are application/dicom+json")
     limits = service.search_limits
     default, most = limits.results_default, limits.results_max
@@ -59,10 +59,17 @@ async def _search(request: web.Request, service: Service, level: Level) -> web.S
     matches = await service.backend(request).search(query)
     if not matches.results:
         return _warned(web.Response(status=204, headers=service.caching | story(matches.served)), matches)
-    body, etag = await _made(matches, base_url(request, service).encode(), offer.media_type, service.finished)
+    body, etag = await _made(matches, base_url(request, service).encode(), media_type, service.finished)
     validators = Validators(etag, modified=matches.modified)
-    response = await documents.found(request, service, body, offer.media_type, validators, matches.served)
+    response = await documents.found(request, service, body, media_type, validators, matches.served)
     return response if response.status == HTTPStatus.NOT_MODIFIED else _warned(response, matches)
+
+
+@lru_cache(maxsize=256)
+def _chosen(headers: tuple[str, ...], query: str | None) -> str | None:
+    """The media type that suits the caller, by his own words: to choose it anew takes a tenth of a search that was kept."""
+    offer = choose(parse_accept(headers, query), OFFERS)
+    return None if offer is None else offer.media_type
 
 
 INLINE = 128 << 10

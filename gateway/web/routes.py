@@ -100,12 +100,20 @@ def add_routes(app: web.Application, service: Service, *, bearer: bool = False) 
     :param bearer: whether callers are asked for tokens.
     """
     transactions: dict[object, Transaction] = {}
-    for route in everything():
+    for route in sorted(everything(), key=_turn):
         added = app.router.add_route(route.method, route.path, partial(route.handler, service=service), expect_handler=_patient)
         assert added.resource is not None  # noqa: S101 - a route with a path has one; narrows the type
         transactions[route.method, added.resource.canonical] = route.transaction
     app[DOCUMENTS] = documents(service.search_limits, bearer=bearer)
     return transactions
+
+
+_BUSIEST: tuple[Transaction, ...] = ("frames", "metadata", "search", "retrieve", "bulkdata")
+"""What is asked for most comes first: aiohttp tries one pattern after the other, and ten of them cost a frame 10 % of its CPU time."""
+
+
+def _turn(route: Route) -> int:
+    return _BUSIEST.index(route.transaction) if route.transaction in _BUSIEST else len(_BUSIEST)
 
 
 async def _patient(_: web.Request) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import version
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from gateway.backends.base import Backend
 from gateway.backends.catalog import DEFAULT, Catalog
@@ -87,7 +88,18 @@ def accept_of(request: web.Request) -> Accept:
 
     :raises BadRequest: when it is too long to be read.
     """
-    return parse_accept(request.headers.getall("Accept", []), request.query.get("accept"))
+    return _accept(*asked_for(request))
+
+
+def asked_for(request: web.Request) -> tuple[tuple[str, ...], str | None]:
+    """What a caller can take in his own words: each Accept header, and ``accept=`` of the URL."""
+    return tuple(request.headers.getall(hdrs.ACCEPT, ())), request.query.get("accept")
+
+
+@lru_cache(maxsize=256)
+def _accept(headers: tuple[str, ...], query: str | None) -> Accept:
+    """Clients ask in the same few words all day. What is too long raises, and is not remembered."""
+    return parse_accept(headers, query)
 
 
 def base_url(request: web.Request, service: Service) -> str:

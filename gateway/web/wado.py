@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from aiohttp import web
@@ -86,7 +87,7 @@ async def _retrieve(request: web.Request, service: Service, view: View, bulk: st
     validators = Validators(body.etag, body.weak, body.modified, dated=retrieve.resource.instance is not None)
     if view is View.METADATA:
         base = base_url(request, service)
-        etag = _document_tag(body, base + retrieve.resource.path)
+        etag = _document_tag(body.etag, base + retrieve.resource.path, body.media_type)
         mark = _IN_XML if body.media_type.startswith("multipart/") else _IN_JSON
         body = replace(body, pieces=_with_urls(body.pieces, mark, base.encode()), length=None)
         return await documents.streamed(request, service, body, replace(validators, etag=etag))
@@ -104,10 +105,11 @@ async def _retrieve(request: web.Request, service: Service, view: View, bulk: st
     return await send(request, body, status, headers)
 
 
-def _document_tag(body: Body, url: str) -> str | None:
+@lru_cache(maxsize=1024)
+def _document_tag(etag: str | None, url: str, media_type: str) -> str | None:
     """The validator of metadata that goes out at `url`: the URLs inside begin like it, and the writer of documents may learn."""
-    media = body.media_type.partition("; boundary=")[0]
-    return None if body.etag is None else tag(body.etag, url, media, VERSION)
+    media = media_type.partition("; boundary=")[0]
+    return None if etag is None else tag(etag, url, media, VERSION)
 
 
 async def _with_urls(pieces: AsyncGenerator[Piece, None], mark: _Mark, base: bytes) -> AsyncGenerator[Piece, None]:

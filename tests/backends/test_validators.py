@@ -16,6 +16,10 @@ def test_a_tag_is_short_and_can_stand_in_a_header() -> None:
     assert re.fullmatch("[0-9a-f]{16}", validator("1", "frames", "1,2,3"))
 
 
+def test_bytes_that_are_no_text_make_a_tag_as_well() -> None:
+    assert validator("\udcff") != validator("\udcfe")
+
+
 @given(WORDS, WORDS)
 def test_tags_are_equal_when_all_parts_are(one: list[str], other: list[str]) -> None:
     if one and other:

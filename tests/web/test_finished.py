@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.backends.base import Matches, Served
-from gateway.web.finished import Document, Finished
+from gateway.web.finished import OVERHEAD, Document, Finished
 
 HIT = Served("hit", 1)
 DOCUMENT = Document(b"[{}]", "tag")
@@ -52,13 +52,20 @@ def test_results_that_are_gone_lend_their_identity_to_nobody() -> None:
 
 
 def test_the_bound_holds_and_the_oldest_goes() -> None:
-    finished = Finished(800)
+    finished = Finished(8 * (100 + OVERHEAD))
     several = [kept(b"%d" % number) for number in range(10)]
     for matches in several:
         finished.put(matches, b"", "", Document(bytes(100), ""))
         finished.put(matches, b"", "", Document(bytes(100), ""))
         assert finished.get(several[0], b"", "") is not None
-    assert finished.taken == 800
+    assert finished.taken == finished.bound
     assert [finished.get(matches, b"", "") is not None for matches in several] == [True] + [False] * 2 + [True] * 7
-    finished.put(large := kept(b"large"), b"", "", Document(bytes(101), ""))
-    assert finished.get(large, b"", "") is None and finished.taken == 800
+    finished.put(large := kept(b"large"), b"", "", Document(bytes(101 + OVERHEAD), ""))
+    assert finished.get(large, b"", "") is None and finished.taken == finished.bound
+
+
+def test_whoever_sends_another_host_each_time_makes_no_more_of_them_than_fit() -> None:
+    finished, matches = Finished(50 * OVERHEAD), kept(b"{}")
+    for number in range(1000):
+        finished.put(matches, b"http://host-%d" % number, "json", DOCUMENT)
+    assert len(finished._made) < 50 and finished.taken <= finished.bound

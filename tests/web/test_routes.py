@@ -68,3 +68,13 @@ async def test_stores_are_apart(serve: Serve) -> None:
 async def test_a_store_that_is_not_there(plain: Gate, name: str) -> None:
     answers = [await plain.get(path, base=f"/stores/{name}/dicom-web") for path in ("/studies", INSTANCE, INSTANCE + "/metadata")]
     assert [answer.status for answer in answers] == [404] * 3
+
+
+def test_what_is_asked_for_most_is_looked_at_first() -> None:
+    app, _ = routed()
+    paths = [resource.canonical for resource in app.router.resources() if resource.canonical.startswith("/dicom-web/studies/{study}")]
+    frames, metadata, study = (
+        next(at for at, path in enumerate(paths) if path.endswith(end)) for end in ("/frames/{frames}", "/metadata", "/studies/{study}")
+    )
+    assert frames < metadata < study
+    assert len(list(app.router.routes())) == len(list(everything()))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from prometheus_client import REGISTRY
 
 from gateway.app import SERVICE
@@ -371,26 +372,65 @@ async def test_every_body_is_closed(plain: Gate, monkeypatch: pytest.MonkeyPatch
 # -- parts of it
 
 
-async def test_a_file_that_was_taken_and_never_sent_is_closed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_file_that_was_taken_and_never_sent_is_closed(
+    plain: Gate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str
+) -> None:
     (tmp_path / "file").write_bytes(b"x")
-    descriptor = os.open(tmp_path / "file", os.O_RDONLY)
+    opened: list[int] = []
 
     async def pieces() -> AsyncGenerator[Piece, None]:
-        yield b"head"
-        yield FileSlice(descriptor, 0, 1)
+        opened.append(os.open(tmp_path / "file", os.O_RDONLY))
+        yield FileSlice(opened[0], 0, 1)
 
-    paired = sending._with_last(pieces())
-    assert await anext(paired) == (b"head", False)
-    await paired.aclose()
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(descriptor)
+    async def left(*_: object) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(web.StreamResponse, "prepare", left)
+    give(plain, monkeypatch, lambda: Body("text/plain", pieces(), 1))
+    await all_bytes(plain, request(method, BASE + INSTANCE))
+    assert len(opened) == (method == "GET")
+    for descriptor in opened:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
 
 
-async def test_the_last_piece_is_known_as_such() -> None:
-    for count in range(4):
-        assert [last for _, last in [pair async for pair in sending._with_last(broken(pieces=count))]] == [False] * (count - 1) + [
-            True
-        ] * min(count, 1)
+@pytest.mark.parametrize("length", [1, sending.WHOLE, sending.WHOLE + 1])
+async def test_a_body_of_one_piece_in_memory(plain: Gate, lines: Lines, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    data, closed = random.Random(length).randbytes(length), list[int]()
+
+    async def pieces() -> AsyncGenerator[Piece, None]:
+        yield data
+
+    give(plain, monkeypatch, lambda: Body("text/plain", pieces(), length, close=lambda: closed.append(1)))
+    for method in ("GET", "HEAD"):
+        answer = await plain.ask(method, INSTANCE)
+        assert (answer.headers["Content-Length"], answer.headers["Content-Type"]) == (str(length), "text/plain")
+        assert answer.body == (data if method == "GET" else b"")
+    assert closed == [1, 1]
+    assert [(line["status"], line["sent"], line["instances"]) for line in lines] == [(200, length, 1), (200, 0, 1)]
+
+
+@pytest.mark.parametrize("length", [6, None], ids=["announced", "chunked"])
+async def test_headers_wait_for_the_first_piece_and_for_nothing_else(
+    plain: Gate, monkeypatch: pytest.MonkeyPatch, length: int | None
+) -> None:
+    more = asyncio.Event()
+
+    async def pieces() -> AsyncGenerator[Piece, None]:
+        yield b"abc"
+        await more.wait()
+        yield b"def"
+
+    give(plain, monkeypatch, lambda: Body("text/plain", pieces(), length))
+    reader, writer = await plain.connect()
+    writer.write(request("GET", BASE + INSTANCE))
+    async with asyncio.timeout(PATIENCE):
+        status, _ = await read_head(reader)
+        assert (status, (await reader.readuntil(b"abc"))[-3:]) == (200, b"abc")
+        more.set()
+        assert (await reader.readuntil(b"def"))[-3:] == b"def"
+    writer.close()
 
 
 def test_what_cannot_tell_is_not_cached(tmp_path: Path) -> None:

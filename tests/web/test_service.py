@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 
 from gateway.backends.catalog import Catalog
 from gateway.backends.memory import MemoryBackend
-from gateway.errors import Busy, NotFound
+from gateway.dicomweb.media import MAX_ACCEPT, parse_accept
+from gateway.errors import BadRequest, Busy, NotFound
 from gateway.streams import Budget
-from gateway.web.service import Service, base_url
+from gateway.web.service import Service, accept_of, asked_for, base_url
 
 
 def service(public_url: str | None = None, stores: int = 2) -> Service:
@@ -52,3 +54,20 @@ def test_the_store_of_a_url() -> None:
 def test_the_public_url_of_a_store(public_url: str | None, names: Mapping[str, str], expected: str) -> None:
     request = make_mocked_request("GET", "/", {"Host": "gate.example:81"}, match_info=dict(names))
     assert base_url(request, service(public_url)) == expected
+
+
+@pytest.mark.parametrize("url", ["/", "/?accept=image/png", "/?accept=image/png&accept=image/gif", "/?accept="])
+@pytest.mark.parametrize("headers", [[], ["image/jpeg"], ["image/jpeg;q=0.5", "*/*"], ["image/jpeg;q=0.5, */*"], [""]])
+def test_what_a_caller_can_take(url: str, headers: list[str]) -> None:
+    request = make_mocked_request("GET", url, headers=CIMultiDict([("Accept", header) for header in headers]))
+    given = {"/": None, "/?accept=": ""}.get(url, "image/png")
+    assert asked_for(request) == (tuple(headers), given)
+    for _ in range(2):  # also when it is remembered
+        assert accept_of(request) == parse_accept(headers, given)
+
+
+def test_an_accept_that_is_too_long_is_refused_each_time() -> None:
+    request = make_mocked_request("GET", "/", headers={"Accept": "a" * (MAX_ACCEPT + 1)})
+    for _ in range(2):
+        with pytest.raises(BadRequest):
+            accept_of(request)

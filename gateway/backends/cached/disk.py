@@ -15,8 +15,9 @@ import os
 import shutil
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -63,12 +64,30 @@ class DiskTier:
         self._root = root
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         _prepare(root)
-        self._index = Index(root / "index.sqlite", bound, self._remove)
+        self._index = self._opened(root / "index.sqlite")
         self._thread = ThreadPoolExecutor(1, "cache-disk")
         self._pending: set[asyncio.Future[object]] = set()
         self._numbers = count()
         self._touched: dict[str, float] = {}
         self._checked: OrderedDict[str, tuple[int, int]] = OrderedDict()
+
+    def _opened(self, path: Path) -> Index:
+        """The index. One that is none any more is made anew, and what it listed is gone with it.
+
+        :raises OSError: when the disk refuses it.
+        """
+        try:
+            with _locked(self._root):  # another worker may have made it anew meanwhile, and that one is good
+                try:
+                    return Index(path, self.bound, self._remove)
+                except sqlite3.OperationalError:
+                    raise
+                except sqlite3.DatabaseError as error:
+                    self._lose("damaged", error)
+                    _empty(self._root)
+                    return Index(path, self.bound, self._remove)
+        except sqlite3.Error as error:
+            raise OSError(f"the index of the cache in {self._root} cannot be opened: {error}") from error
 
     # -- reads
 
@@ -238,7 +257,7 @@ class Part:
     def keep(self, entry: Read) -> None:
         """It is whole. Blocks."""
         if self._open and self._writer is not None:
-            size = self._writer.finish(entry)
+            size = self._writer.finish(entry, self._name)
             self._tier.finish(self._part, self._name, room_of(size))
             self._open = False
 
@@ -259,19 +278,33 @@ def _prepare(root: Path) -> None:
 
     :raises FileExistsError: when the folder holds something else, which nobody wants to lose.
     """
+    with _locked(root) as descriptor:
+        written = os.pread(descriptor, 64, 0)
+        if written == _MAGIC + boot():
+            return
+        if _others(root) and not written.startswith(_MAGIC):
+            raise FileExistsError(f"{root} is not empty, and not a cache of this gateway")
+        _empty(root)
+        os.pwrite(descriptor, _MAGIC + boot(), 0)
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[int]:
     descriptor = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        written, others = os.pread(descriptor, 64, 0), [path for path in root.iterdir() if path.name != "lock"]
-        if written == _MAGIC + boot():
-            return
-        if others and not written.startswith(_MAGIC):
-            raise FileExistsError(f"{root} is not empty, and not a cache of this gateway")
-        for path in others:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        os.pwrite(descriptor, _MAGIC + boot(), 0)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _others(root: Path) -> list[Path]:
+    return [path for path in root.iterdir() if path.name != "lock"]
+
+
+def _empty(root: Path) -> None:
+    for path in _others(root):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
@@ -97,7 +97,7 @@ class Read(Entry):
         head, length, document = self.head, self.held.length, self.kind == "metadata"
         make = partial(_documents, self.held, self.cuts) if document else partial(_octets, self.held)
 
-        def made(start: int, stop: int) -> Body:
+        def made(start: int, stop: int, select: Callable[[int, int], Body] | None = None) -> Body:
             return Body(
                 head.media_type,
                 make(start, stop),
@@ -105,11 +105,12 @@ class Read(Entry):
                 head.etag,
                 head.weak,
                 head.modified,
+                select=select,
                 instances=head.instances,
                 served=served,
             )
 
-        return replace(made(0, length), select=None if document or head.weak else made)
+        return made(0, length, None if document or head.weak else made)
 
 
 async def _octets(held: Held, start: int, stop: int) -> AsyncGenerator[Piece, None]:

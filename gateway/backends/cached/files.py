@@ -1,10 +1,10 @@
 """A file of the disk tier: the bytes of an answer, what is known of it, and at the end a digest of both. Blocks.
 
     body       as it goes out, from the first byte of the file on
-    about      a JSON object: kind, stamp, time, head, cuts
+    about      a JSON object: name, kind, stamp, time, head, cuts
     footer     magic, length of the body, length of `about`, XXH3 of all that is before
 
-What was cut off, or has changed on the disk, does not fit its footer and is never sent.
+What was cut off, or has changed on the disk, does not fit its footer and is never sent; nor is what got the name of another.
 """
 
 from __future__ import annotations
@@ -63,9 +63,12 @@ class Writer:
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
 
-    def finish(self, entry: Read) -> int:
-        """The body is whole; returns the size of the file."""
-        about = {"kind": entry.kind, "stamp": entry.stamp, "made": entry.made, "head": asdict(entry.head), "cuts": entry.cuts}
+    def finish(self, entry: Read, name: str) -> int:
+        """The body is whole; returns the size of the file.
+
+        :param name: under which it will be looked for.
+        """
+        about = {"name": name, "kind": entry.kind, "stamp": entry.stamp, "made": entry.made, "head": asdict(entry.head), "cuts": entry.cuts}
         data = orjson.dumps(about)
         self._write(data)
         self._put(_FOOTER.pack(_MAGIC, self.length, len(data), self._hash.digest()))
@@ -85,7 +88,7 @@ def read(path: Path, *, in_memory: int, known: tuple[int, int] | None = None) ->
     :param in_memory: bytes up to which a body is read into memory; a larger one stays where it is.
     :raises FileNotFoundError: when there is none. :raises Damaged: when the file is not what was written.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)  # neither a link nor a pipe
     try:
         status = os.fstat(descriptor)
         identity = status.st_ino, status.st_mtime_ns
@@ -97,7 +100,10 @@ def read(path: Path, *, in_memory: int, known: tuple[int, int] | None = None) ->
         held = Held(pieces)
         if not keep:
             held, descriptor = Held.in_file(descriptor, 0, length), -1
-        return _entry(orjson.loads(about), held), identity
+        known_as = orjson.loads(about)
+        if known_as["name"] != path.name:
+            raise Damaged("a file has the name of another")
+        return _entry(known_as, held), identity
     finally:
         if descriptor >= 0:
             os.close(descriptor)

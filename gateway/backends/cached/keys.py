@@ -33,6 +33,18 @@ class Key(NamedTuple):
     question: Query | Retrieve
 
 
+USUAL = 1024
+"""Characters of a question, written out, that an entry's overhead covers; a viewer's have some hundred."""
+
+SPREAD = 5
+"""Bytes that a character of a longer one takes in memory: a list of UIDs or media types is many small objects."""
+
+
+def weight(key: Key) -> int:
+    """Bytes of memory that a long question takes beside its answer: a caller may ask ten thousand of 30 KB each."""
+    return SPREAD * max(0, len(repr(key.question)) - USUAL)
+
+
 def kind_of(retrieve: Retrieve) -> Kind | None:
     """What kind of answer a read gets, None where it is not kept: whole instances and studies are read once, and fill any room."""
     if retrieve.view is View.BULKDATA and retrieve.bulk is None:

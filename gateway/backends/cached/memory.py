@@ -14,7 +14,7 @@ from collections import OrderedDict
 
 from gateway import metrics
 from gateway.backends.cached.entries import Found, Read
-from gateway.backends.cached.keys import KINDS, Key
+from gateway.backends.cached.keys import KINDS, Key, weight
 
 SHARE = 4
 """One answer takes at most this part of the room (a quarter), so that a huge one does not drive out all the others."""
@@ -72,8 +72,11 @@ class MemoryTier:
         self.taken -= count
 
     def put(self, key: Key, entry: Kept) -> None:
-        """Adds an answer whose room is taken; the older one of that key is forgotten."""
+        """Adds an answer whose room is taken; the older one of that key is forgotten. Nothing is kept where the key has no room."""
         self.forget(key)
+        if not self.take(weight(key)):
+            self.give_back(entry.cost)
+            return
         self._new[key] = entry
         self._bytes[entry.kind].inc(entry.cost)
 
@@ -94,5 +97,5 @@ class MemoryTier:
         if entry is None:
             entry = self._proven.pop(key)
             self._proven_bytes -= entry.cost
-        self.give_back(entry.cost)
+        self.give_back(entry.cost + weight(key))
         self._bytes[entry.kind].dec(entry.cost)

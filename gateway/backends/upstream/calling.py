@@ -15,6 +15,7 @@ import aiohttp
 from yarl import URL
 
 from gateway import logs
+from gateway.backends.caller import caller
 from gateway.backends.upstream import refusals
 from gateway.backends.upstream.breaker import Breaker, State, Tripping
 from gateway.backends.upstream.failures import Setback, broken
@@ -82,6 +83,13 @@ class Call:
         """Whether all of it can be sent (again)."""
         return self.body is None or self.body.replayable
 
+    @property
+    def patience(self) -> float | None:
+        """Seconds until the headers are there, where no body has to be sent before: aiohttp begins to count anew with every byte,
+        and an origin may drip headers, or say 103 again and again, for ever."""
+        connect, first_byte = self.timeouts[0].connect, self.timeouts[0].first_byte
+        return connect + first_byte if self.body is None and connect and first_byte else None
+
 
 class Calling:
     """Where calls to one origin are made.
@@ -142,9 +150,10 @@ class Calling:
         status: int | str = "left"  # unless something else happens first
         failure: BaseException | None = None
         try:
-            response = await self._pool().request(
-                call.method, call.url, headers=headers, data=call.body, allow_redirects=False, timeout=call.timeouts[1]
-            )
+            async with asyncio.timeout(call.patience):
+                response = await self._pool().request(
+                    call.method, call.url, headers=headers, data=call.body, allow_redirects=False, timeout=call.timeouts[1]
+                )
             status = response.status
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             failure = error
@@ -172,7 +181,8 @@ class Calling:
         """Whether what came is an answer to what was asked."""
         coded = _coded(response, call.headers)
         accepted = response.status in call.ok and not coded
-        answer = Answer(response, self._name, partial(self._ended, call.transaction, (number, seconds) if accepted else None))
+        ended = partial(self._ended, call.transaction, (number, seconds) if accepted else None)
+        answer = Answer(response, self._name, ended, "" if self._own else caller().scope)
         if accepted:
             self.breaker.begun(number, seconds)
             _be_patient(response, call.timeouts[0].idle)

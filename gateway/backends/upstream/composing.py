@@ -18,7 +18,7 @@ from gateway.backends.results import (
     series_result,
     study_result,
 )
-from gateway.backends.upstream.filling import IN_SERIES, INSTANCES, MODALITIES, SERIES
+from gateway.backends.upstream.filling import IN_SERIES, INSTANCES, MODALITIES, SERIES, counted
 from gateway.backends.upstream.scanning import AVAILABLE_SYNTAX, named
 from gateway.dicomweb.query import Query
 from gateway.dicomweb.resources import Level, Resource
@@ -108,5 +108,4 @@ def _first(own: Attributes, key: str) -> str:
 
 
 def _count(own: Attributes, key: str) -> int:
-    values = own.get(key, {}).get("Value") or [0]
-    return int(values[0] or 0)
+    return counted(own, key) or 0

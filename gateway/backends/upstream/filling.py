@@ -36,6 +36,14 @@ SMALL = 1 << 16
 """Bytes of Orthanc's answers about one instance."""
 
 
+def counted(own: Attributes, key: str) -> int | None:
+    """A count that an origin gives along with a result; None where it gives none, or something else than a number."""
+    try:
+        return int((own.get(key, {}).get("Value") or [None])[0])
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 class Filling:
     """Asks one origin for what its results lack."""
 
@@ -57,20 +65,20 @@ class Filling:
             return list(rows)
         wanted = (MODALITIES, SERIES, INSTANCES) if level == "study" else (IN_SERIES,)
 
-        async def counted(row: Attributes) -> Attributes:
-            if all(key in row for key in wanted):
+        async def filled(row: Attributes) -> Attributes:
+            if _complete(row, wanted):
                 return row
             return row | (await self._of_study(named(row)) if level == "study" else await self._of_series(named(row)))
 
-        if all(key in row for row in rows for key in wanted):
+        if all(_complete(row, wanted) for row in rows):
             return list(rows)
-        return await side_by_side(counted, rows)
+        return await side_by_side(filled, rows)
 
     async def _of_study(self, study: Resource) -> Attributes:
         series = await self.pages(study, "series").all(COUNTED)
-        modalities = {value for one in series for value in one.get("00080060", {}).get("Value", ()) if value}
-        counts = [one.get(IN_SERIES, {}).get("Value") for one in series]
-        instances = sum(int(value[0]) for value in counts if value) if all(counts) else await self.instances(study)
+        modalities = {str(value) for one in series for value in one.get("00080060", {}).get("Value", ()) if value}
+        counts = [counted(one, IN_SERIES) for one in series]
+        instances = sum(filter(None, counts)) if all(counts) else await self.instances(study)
         return {
             MODALITIES: attribute("CS", *sorted(modalities)),
             SERIES: attribute("IS", len(series)),
@@ -166,6 +174,10 @@ class Filling:
 
 
 _JSON: dict[str, Any] = {"Accept": "application/dicom+json"}
+
+
+def _complete(row: Attributes, wanted: Collection[str]) -> bool:
+    return all(key in row and (key == MODALITIES or counted(row, key) is not None) for key in wanted)
 
 
 def _series(row: Attributes) -> tuple[str, str]:

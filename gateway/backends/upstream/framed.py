@@ -8,7 +8,7 @@ from contextlib import aclosing
 from gateway.backends.base import Body, Piece
 from gateway.backends.representations import OCTETS, typed
 from gateway.backends.upstream.client import Answer
-from gateway.backends.upstream.reframing import Closing, events, tagged
+from gateway.backends.upstream.reframing import Closing, events, named_in, tagged
 from gateway.backends.views import frame_offers
 from gateway.dicom.part10 import BIG_ENDIAN, DEFLATED
 from gateway.dicomweb import framing
@@ -58,7 +58,7 @@ def _syntax(part: Event | None) -> str:
         media: MediaType = parse_media_type(part.headers.get("content-type", OCTETS))
     except BadRequest:
         raise Unfit from None
-    syntax = media.param("transfer-syntax") or (EXPLICIT_LITTLE_ENDIAN if media.type == OCTETS else None)
+    syntax = named_in(media) or (EXPLICIT_LITTLE_ENDIAN if media.type == OCTETS else None)
     if syntax is None or syntax == BIG_ENDIAN or syntax in DEFLATED:
         raise Unfit
     return syntax
@@ -73,8 +73,9 @@ async def _pieces(found: AsyncGenerator[Event, None], media: str, boundary: str,
         async for event in found:
             if isinstance(event, Part):
                 number += 1
-                if number <= count:
-                    yield framing.part_head(boundary, media)
+                if number > count:  # at once: there may be a million of them
+                    break
+                yield framing.part_head(boundary, media)
             elif isinstance(event, Data):
                 yield event.data
     if number != count:

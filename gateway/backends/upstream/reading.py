@@ -23,17 +23,19 @@ class Answer:
 
     :param name: of the store, for messages.
     :param ended: called once, when the answer is closed.
+    :param scope: of the credentials with which it was asked for (`Credentials.scope`).
     """
 
-    __slots__ = ("_ended", "_failure", "_loop", "_name", "_read", "_response", "headers", "length", "media", "status")
+    __slots__ = ("_ended", "_failure", "_loop", "_name", "_read", "_response", "headers", "length", "media", "scope", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, name: str, ended: Ended) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, name: str, ended: Ended, scope: str = "") -> None:
         self.status: int = response.status
         self.headers: CIMultiDictProxy[str] = response.headers
         self.media: str = response.headers.get("Content-Type", "")
         """The Content-Type as it came, empty without one."""
         self.length: int | None = response.content_length
         """Bytes of the body where the origin says so."""
+        self.scope = scope
         self._loop = asyncio.get_running_loop()
         self._response = response
         self._name = name

@@ -23,6 +23,7 @@ from gateway.backends.validators import validator
 from gateway.dicomweb import framing
 from gateway.dicomweb.media import MULTIPART, MediaType, parse_media_type
 from gateway.dicomweb.multipart import MAX_BOUNDARY, Data, Event, MultipartLimits, Part, PartEnd, Scanner, boundary_of
+from gateway.dicomweb.resources import is_uid
 from gateway.errors import BadRequest, MalformedMultipart, OriginFailed, TooLarge
 
 LIMITS = MultipartLimits(parts=1 << 20)
@@ -35,6 +36,8 @@ META = 0x0002FFFF
 """The last tag of the file meta information."""
 
 # Google's dcmweb lower-cases a Content-Type and reads no quotes; whatever else a boundary holds is written anew.
+_BLANK_LINE = b"\r\n\r\n"
+_BLANK = len(_BLANK_LINE)
 _PLAIN_BOUNDARY = re.compile(rb"[0-9a-z_\-.+']{1,%d}" % MAX_BOUNDARY)
 
 
@@ -112,9 +115,12 @@ def broken() -> OriginFailed:
 
 
 def version_of(answer: Answer) -> str | None:
-    """What changes with the instances of an answer, as far as the origin says."""
+    """What changes with the instances of an answer, as far as the origin says.
+
+    Where the origin sees the caller its tag may be one for all of them, while each is shown another part of a study.
+    """
     tag = answer.headers.get("ETag")
-    return None if tag is None else validator(tag)
+    return None if tag is None else validator(tag, answer.scope)
 
 
 def tagged(body: Body, answer: Answer, *more: str) -> Body:
@@ -134,7 +140,7 @@ def modified_of(answer: Answer) -> float | None:
     """When what the origin sends last changed, in seconds since the epoch."""
     try:
         return parsedate_to_datetime(answer.headers.get("Last-Modified", "")).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a zone or a year that no clock has
         return None
 
 
@@ -148,8 +154,8 @@ async def passed(answer: Answer) -> Body:
     """
     old = boundary_in(answer)
     chunks = answer.chunks()
-    first = await beginning(chunks, answer)
-    if not _PLAIN_BOUNDARY.fullmatch(old) or b"content-location" in first[:HEAD].lower():
+    first, head = await opening(chunks, answer)
+    if not _PLAIN_BOUNDARY.fullmatch(old) or not head or b"content-location" in first[:head].lower():
         new = framing.new_boundary()
         pieces = _rewritten(resumed(first, chunks), old, new)
         return tagged(Body(framing.content_type(DICOM, new), Closing(pieces, answer.aclose), weak=True), answer)
@@ -176,6 +182,15 @@ async def beginning(chunks: AsyncGenerator[bytes, None], answer: Answer) -> byte
         raise
 
 
+async def opening(chunks: AsyncGenerator[bytes, None], answer: Answer) -> tuple[bytes, int]:
+    """The first pieces of a multipart body, and where in them the headers of its first part end: origins write these in pieces of
+    any size. 0 where that is not within `HEAD` bytes."""
+    first = await beginning(chunks, answer)
+    while (end := first.find(_BLANK_LINE, _BLANK, HEAD)) < 0 and len(first) < HEAD and (piece := await beginning(chunks, answer)):
+        first += piece
+    return first, end + _BLANK if end > 0 else 0
+
+
 async def _passed(first: bytes, chunks: AsyncGenerator[bytes, None], closing: bytes | None) -> AsyncGenerator[Piece, None]:
     """:param closing: what must stand at the end; None where the length is known."""
     tail = b""
@@ -183,7 +198,7 @@ async def _passed(first: bytes, chunks: AsyncGenerator[bytes, None], closing: by
         piece = first
         while piece:
             if closing is not None:
-                tail = (tail + piece[-256:])[-256:]
+                tail = (tail + piece[-HEAD:])[-HEAD:]
             yield piece
             piece = await anext(chunks, b"")
     if closing is not None and closing not in tail:
@@ -228,16 +243,22 @@ def dicom_type(part: Part) -> str:
 def syntax_of(part: Part) -> str | None:
     """The transfer syntax that a part's Content-Type names."""
     try:
-        return parse_media_type(part.headers.get("content-type", DICOM)).param("transfer-syntax")
+        return named_in(parse_media_type(part.headers.get("content-type", DICOM)))
     except BadRequest:
         return None
+
+
+def named_in(media: MediaType) -> str | None:
+    """The transfer syntax that a media type names; only a UID is one, and fit to be said again."""
+    syntax = media.param("transfer-syntax")
+    return syntax if syntax is not None and is_uid(syntax) else None
 
 
 async def wrapped(answer: Answer) -> Body:
     """A single part as a multipart body of one."""
     boundary = framing.new_boundary()
     media = media_of(answer)
-    head = framing.part_head(boundary, typed(DICOM, media.param("transfer-syntax")), first=True)
+    head = framing.part_head(boundary, typed(DICOM, named_in(media)), first=True)
     tail = framing.closing(boundary)
     chunks = answer.chunks()
     first = await beginning(chunks, answer)

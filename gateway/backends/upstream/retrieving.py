@@ -31,7 +31,7 @@ from gateway.backends.validators import State
 from gateway.dicom.elements import Limits
 from gateway.dicomweb.media import MULTIPART, Accept, Range
 from gateway.dicomweb.resources import Resource
-from gateway.errors import GatewayError, NotAcceptable, NotFound
+from gateway.errors import GatewayError, NotAcceptable, NotFound, OriginFailed
 
 INLINE = 8 << 10
 """Bytes of metadata that are made ours on the loop: a quarter of a millisecond."""
@@ -41,6 +41,10 @@ BATCH = 256 << 10
 
 _CANNOT = frozenset({400, 405, 406, 415, 500, 501})
 """Statuses by which origins say that they cannot do what was asked for."""
+
+
+_INSTANCES = frozenset({MULTIPART, "application/dicom", "application/octet-stream"})
+"""Media types in which origins send instances; the last one is what those say that do not know the second."""
 
 
 class Retrieving:
@@ -81,6 +85,7 @@ class Retrieving:
         if wish.stored:
             return await self._as_stored(resource, multipart=wish.multipart)
         answer = await self._fetching.instances(resource, single=not wish.multipart)
+        await _closing_on_error(answer, lambda: _is_framed(answer))
         try:
             return await converted(answer, wish, self._limits)
         except NotConvertible as error:
@@ -95,7 +100,7 @@ class Retrieving:
 
     async def _as_stored(self, resource: Resource, *, multipart: bool) -> Body:
         answer = await self._fetching.instances(resource, single=not multipart)
-        framed_there = await _closing_on_error(answer, lambda: media_of(answer).type == MULTIPART)
+        framed_there = await _closing_on_error(answer, lambda: _is_framed(answer))
         if multipart:
             return await (passed(answer) if framed_there else wrapped(answer))
         return await unwrapped(answer)
@@ -178,6 +183,17 @@ def _as_stored_alone(accept: Accept) -> Accept:
         return one.transfer_syntax == "*" or (one.transfer_syntax is None and one.wildcard)
 
     return Accept(tuple(filter(any_syntax, accept.ranges)), tuple(filter(any_syntax, accept.fallback)))
+
+
+def _is_framed(answer: Answer) -> bool:
+    """Whether instances come in a multipart.
+
+    :raises OriginFailed: when they are none: proxies and portals answer 200 with a page of their own.
+    """
+    media = media_of(answer).type
+    if media not in _INSTANCES:
+        raise OriginFailed("What the origin answers is no DICOM instance. Check the store's url, and what stands between.")
+    return media == MULTIPART
 
 
 async def _closing_on_error(answer: Answer, look: Callable[[], bool]) -> bool:

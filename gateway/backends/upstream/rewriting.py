@@ -28,7 +28,7 @@ from gateway.backends.base import URL_BASE
 from gateway.dicomweb.resources import Resource, is_uid
 from gateway.errors import OriginFailed
 
-DOCUMENT = 64 << 20
+DOCUMENT = 32 << 20
 """Bytes of one instance's metadata that are held: what local stores write stays below 20 MiB (limits.header_bytes)."""
 
 DEEPEST = 64

@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 
 from gateway.backends import needs
@@ -191,7 +191,7 @@ class Searching:
         if plan.headers_to_show:
             headers = await self._filling.headers(rows, None if query.include_all else keys)
         known = [
-            Row(row, studies.get(named(row).study or "", {}), series.get(_pair(row), {}), header)
+            Row(row, _in(studies, row), series.get(_pair(row), {}) if series else {}, header)
             for row, header in zip(rows, headers, strict=True)
         ]
         return composed(query, known) if len(known) <= INLINE else await asyncio.to_thread(composed, query, known)
@@ -212,9 +212,11 @@ class Searching:
         self, query: Query, rows: Sequence[Attributes], keys: set[str]
     ) -> tuple[dict[str, Attributes], dict[tuple[str, str], Attributes]]:
         """The studies and series that results show something of."""
+        if query.level == "study":
+            return {}, {}
         uids = list({named(row).study or "": None for row in rows})
         studies, series = {}, {}
-        if query.level != "study" and (query.resource.study is None or keys & _OF_STUDY):
+        if query.resource.study is None or keys & _OF_STUDY:
             studies = await self._filling.studies(uids)
         if query.level == "instance" and (query.resource.series is None or IN_SERIES in keys):
             series = await self._filling.series(uids)
@@ -243,6 +245,10 @@ def _of_level(resource: Resource, query: Query) -> Resource:
     if query.level == "instance":
         return resource
     return Resource(resource.study, resource.series if query.level == "series" else None)
+
+
+def _in(studies: Mapping[str, Attributes], row: Attributes) -> Attributes:
+    return studies.get(named(row).study or "", {}) if studies else {}
 
 
 def _pair(row: Attributes) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from gateway.backends.upstream.reframing import (
     broken,
     events_of,
     media_of,
+    opening,
     resumed,
     syntax_of,
     tagged,
@@ -70,9 +71,9 @@ async def _after(first: Data, found: AsyncGenerator[Event, None]) -> AsyncGenera
 async def _one(answer: Answer) -> AsyncGenerator[Event, None]:
     """As `events`; where the first part says how long it is, its bytes are counted instead of searched, at a third of the cost."""
     chunks = answer.chunks()
-    first = await beginning(chunks, answer)
-    head = first[:HEAD].find(b"\r\n\r\n", 4) + 4  # where the first part's headers end
-    part = _part(first[:head], answer) if head > 4 and media_of(answer).type == MULTIPART else None
+    framed = media_of(answer).type == MULTIPART
+    first, head = await opening(chunks, answer) if framed else (await beginning(chunks, answer), 0)
+    part = _part(first[:head], answer) if head else None
     length = None if part is None else _length(part)
     if part is None or length is None:
         found = events_of(resumed(first, chunks), answer)

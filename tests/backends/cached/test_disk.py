@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -262,3 +263,29 @@ async def test_two_processes_worth_of_tiers_at_once(root: Path) -> None:
     assert on_disk(root) <= BOUND
     for tier in tiers:
         await tier.aclose()
+
+
+@pytest.mark.parametrize("wrong", [b"no database at all" * 1000, None])
+async def test_an_index_that_is_none_any_more_is_made_anew(root: Path, wrong: bytes | None) -> None:
+    first = DiskTier(root, 1 << 20)
+    await put(first, 1, b"one")
+    await first.aclose()
+    for path in root.glob("index.sqlite*"):
+        data = path.read_bytes()
+        path.write_bytes(data[:100] + os.urandom(len(data)) if wrong is None else wrong)
+    again = DiskTier(root, 1 << 20)
+    try:
+        assert await got(again, 1) is None
+        await put(again, 1, b"one")
+        assert await got(again, 1) == b"one"
+    finally:
+        await again.aclose()
+
+
+def test_an_index_that_the_disk_refuses_is_said_to_be_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(disk, "Index", refuse)
+    with pytest.raises(OSError, match="disk is full"):
+        DiskTier(root, 1 << 20)

@@ -21,7 +21,7 @@ def written(path: Path, data: bytes, *, cuts: tuple[int, ...] = ()) -> Read:
     writer = Writer(path)
     writer.add([data[:10], data[10:]])
     assert writer.length == len(data)
-    assert writer.finish(entry) == path.stat().st_size <= room_of(len(data))
+    assert writer.finish(entry, path.name) == path.stat().st_size <= room_of(len(data))
     writer.close()
     return entry
 
@@ -56,23 +56,25 @@ def test_only_the_owner_may_read_it_and_none_is_written_over(tmp_path: Path) -> 
 def test_every_cut_is_noticed(tmp_path: Path, in_memory: int) -> None:
     written(tmp_path / "file", bytes(range(100)))
     whole = (tmp_path / "file").read_bytes()
+    (tmp_path / "cuts").mkdir()
     for length in range(len(whole)):
-        (tmp_path / "cut").write_bytes(whole[:length])
+        (tmp_path / "cuts" / "file").write_bytes(whole[:length])
         with pytest.raises(Damaged):
-            files.read(tmp_path / "cut", in_memory=in_memory)
-    (tmp_path / "cut").write_bytes(whole + b"x")
+            files.read(tmp_path / "cuts" / "file", in_memory=in_memory)
+    (tmp_path / "cuts" / "file").write_bytes(whole + b"x")
     with pytest.raises(Damaged):
-        files.read(tmp_path / "cut", in_memory=in_memory)
+        files.read(tmp_path / "cuts" / "file", in_memory=in_memory)
 
 
 @pytest.mark.parametrize("in_memory", [0, 1 << 30])
 def test_every_byte_that_changes_is_noticed(tmp_path: Path, in_memory: int) -> None:
     written(tmp_path / "file", bytes(range(100)))
     whole = (tmp_path / "file").read_bytes()
+    (tmp_path / "bad").mkdir()
     for at in range(len(whole)):
-        (tmp_path / "bad").write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
+        (tmp_path / "bad" / "file").write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
         with pytest.raises(Damaged):
-            files.read(tmp_path / "bad", in_memory=in_memory)
+            files.read(tmp_path / "bad" / "file", in_memory=in_memory)
 
 
 def test_what_is_known_is_not_checked_again_until_the_file_is_another(tmp_path: Path) -> None:
@@ -95,3 +97,21 @@ def test_what_is_not_there_is_not_damaged(tmp_path: Path) -> None:
 
 def test_a_file_counts_whole_blocks() -> None:
     assert [room_of(size) for size in (0, 3000, 3072, 100_000)] == [4096, 4096, 8192, 102_400]
+
+
+@pytest.mark.parametrize("in_memory", [0, 1 << 30])
+def test_what_got_the_name_of_another_is_never_given_for_it(tmp_path: Path, in_memory: int) -> None:
+    written(tmp_path / "one", b"of one patient")
+    written(tmp_path / "two", b"of another")
+    (tmp_path / "one").replace(tmp_path / "two")
+    with pytest.raises(Damaged, match="name of another"):
+        files.read(tmp_path / "two", in_memory=in_memory)
+
+
+def test_neither_links_nor_pipes_are_followed(tmp_path: Path) -> None:
+    written(tmp_path / "elsewhere", b"data")
+    (tmp_path / "file").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("file", "pipe"):
+        with pytest.raises((OSError, Damaged)):
+            files.read(tmp_path / name, in_memory=0)

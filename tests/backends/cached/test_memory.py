@@ -120,3 +120,15 @@ def test_the_bound_holds_whatever_happens(steps: list[tuple[str, int, int]]) -> 
         kept = [*tier._new.values(), *tier._proven.values()]
         assert tier.taken == arriving + sum(one.cost for one in kept) <= tier.bound
         assert tier._proven_bytes == sum(one.cost for one in tier._proven.values())
+
+
+def test_long_questions_count_and_give_their_room_back() -> None:
+    tier = MemoryTier(1 << 20)
+    asked = [query(StudyInstanceUID=",".join(f"1.{number}.{place}" for place in range(200))) for number in range(200)]
+    for one in asked:
+        tier.add(Key("default", "", one), Found("search", 1, 0.0, Matches(())))
+        assert tier.taken <= tier.bound
+    assert len(tier) < 1 << 20 >> 13  # each takes more than 8 KiB
+    for one in asked:
+        tier.forget(Key("default", "", one))
+    assert (tier.taken, len(tier)) == (0, 0)

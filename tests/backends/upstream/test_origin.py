@@ -54,6 +54,7 @@ async def test_a_body_that_is_closed_early_cancels_the_origins_call(tmp_path: Pa
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": 'multipart/related; type="application/dicom"; boundary=b'})
         await response.prepare(request)
+        await response.write(b"--b\r\nContent-Type: application/dicom\r\n\r\n")
         try:
             while True:
                 await response.write(bytes(100_000))
