@@ -197,7 +197,7 @@ async def test_outcomes_of_a_store_by_reason(serve: Serve) -> None:
 
 def test_what_was_looked_up_counts_like_what_is_looked_up() -> None:
     kept = metrics.of_transaction("bulkdata")
-    wanted = metrics.IN_FLIGHT, metrics.REQUEST_SECONDS, metrics.FIRST_BYTE_SECONDS, metrics.SENT_BYTES
+    wanted = metrics.IN_FLIGHT, metrics.REQUEST_SECONDS, metrics.FIRST_BYTE_SECONDS, metrics.SENT_BYTES, metrics.INSTANCES
     assert kept == tuple(series.labels("bulkdata") for series in wanted)
     assert metrics.answered("bulkdata", 206) is metrics.REQUESTS.labels("bulkdata", "206")
     assert metrics.answered("bulkdata", 200) is not metrics.answered("bulkdata", 206)

@@ -19,6 +19,7 @@ from prometheus_client import REGISTRY
 
 from gateway.app import SERVICE
 from gateway.backends.base import Body, FileSlice, Piece
+from gateway.backends.held import LARGE as BY_FILE
 from gateway.web import sending
 from tests.backends.made import dicom, study
 from tests.test_serving import make_certificate
@@ -395,7 +396,7 @@ async def test_a_file_that_was_taken_and_never_sent_is_closed(
             os.fstat(descriptor)
 
 
-@pytest.mark.parametrize("length", [1, sending.WHOLE, sending.WHOLE + 1])
+@pytest.mark.parametrize("length", [1, sending.WHOLE, sending.WHOLE + 1, BY_FILE, BY_FILE + 1])
 async def test_a_body_of_one_piece_in_memory(plain: Gate, lines: Lines, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
     data, closed = random.Random(length).randbytes(length), list[int]()
 

@@ -40,10 +40,14 @@ class Member:
 
 
 class Round:
-    """One request to several members."""
+    """One request to several members.
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    :param first: one of them, whose versions count where others have the same instances.
+    """
+
+    def __init__(self, members: Sequence[Member], first: Member | None = None) -> None:
         self.members = tuple(members)
+        self.first = first
         self._lost: dict[Member, GatewayError] = {}
         self._warnings: dict[str, None] = {}
 

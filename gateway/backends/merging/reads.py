@@ -4,8 +4,10 @@
    in the list, or where it moved to.
 2. The first member's body passes as it is, part by part, and it is noted whose parts they were. Of the later ones only those
    instances are read that did not come by: one by one, each from where it is by then.
-3. Who does not answer before the first byte is left out, and the answer says so; afterwards the body breaks off.
-4. No validator is given: nobody counts the versions of all places together.
+3. What `first` has is given as it has it, wherever else it lies: the others may have an older version, that is left out of their
+   bodies. Who has nothing beyond that is not read at all.
+4. Who does not answer before the first byte is left out, and the answer says so; afterwards the body breaks off.
+5. No validator is given: nobody counts the versions of all places together.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from urllib.parse import urljoin
@@ -22,12 +24,12 @@ import orjson
 
 from gateway.backends.base import Body, FileSlice, Piece, Retrieve, View
 from gateway.backends.documents import metadata_body, metadata_offer
-from gateway.backends.merging.members import Member, Round
+from gateway.backends.merging.members import Member, Round, holders
 from gateway.backends.merging.tallies import parsed, uid
 from gateway.backends.upstream.rewriting import Splitter
 from gateway.dicom.header import Instance, peek
 from gateway.dicomweb import framing
-from gateway.dicomweb.media import MediaType, parse_accept, parse_media_type
+from gateway.dicomweb.media import parse_accept, parse_media_type
 from gateway.dicomweb.multipart import Data, Event, MultipartLimits, Part, Scanner, boundary_of
 from gateway.dicomweb.query import Query
 from gateway.dicomweb.resources import Resource
@@ -55,14 +57,30 @@ Uids = tuple[str, str]
 
 @dataclass
 class _Reading:
-    """What is read from whom. :param listed: by member, in order, the instances of the resource. :param seen: those that went out."""
+    """What is read from whom. :param listed: by member, in order, the instances of the resource. :param first: whose versions count.
+    :param seen: those that went out."""
 
     retrieve: Retrieve
     listed: dict[Member, list[Uids]]
+    first: Member | None = None
     seen: set[str] = field(default_factory=set)
 
+    def hidden(self, member: Member) -> set[str]:
+        """What is not taken from a member: `first` has it."""
+        return set() if member is self.first or self.first is None else {sop for _, sop in self.listed.get(self.first, ())}
+
+    def order(self) -> list[Member]:
+        """Whose bodies are tried: those who have nothing of their own only where `first` has nothing any more."""
+        idle = [member for member, uids in self.listed.items() if self.hidden(member).issuperset(sop for _, sop in uids)]
+        return [member for member in self.listed if member not in idle] + idle
+
+    def later(self, members: Sequence[Member]) -> list[Member]:
+        """Of whom single instances are read after a body: these, and `first`, from which they may have gone while it was opened."""
+        return [member for member in self.listed if member is self.first or member in members]
+
     def left(self, member: Member) -> list[Uids]:
-        return [uids for uids in self.listed[member] if uids[1] not in self.seen]
+        hidden = self.hidden(member)
+        return [uids for uids in self.listed[member] if uids[1] not in self.seen and uids[1] not in hidden]
 
     def alone(self, uids: Uids) -> Retrieve:
         """The same read of one instance."""
@@ -84,21 +102,22 @@ async def list_instances(asking: Round, member: Member, resource: Resource) -> l
             return list(found)
 
 
-async def read_in_parts(asking: Round, holders: Sequence[Member], retrieve: Retrieve, *, first: Member | None = None) -> Body:
+async def read_in_parts(asking: Round, members: Sequence[Member], retrieve: Retrieve, *, first: Member | None = None) -> Body:
     """A study or series of which several members have a part.
 
-    :param holders: in the order in which their parts come; `first` among them is listed before the others.
+    :param retrieve: of no single instance.
+    :param members: in the order in which their parts come; `first` among them is listed before the others.
     :raises NotFound: when none has any of it (any more). :raises NotAcceptable: as `Backend.retrieve`.
     """
-    order = sorted(holders, key=lambda member: member is not first)
+    order = sorted(members, key=lambda member: member is not first)
     listed = {member: found for member in order if (found := await list_instances(asking, member, retrieve.resource))}
-    reading = _Reading(retrieve, {member: listed[member] for member in holders if member in listed})
+    reading = _Reading(retrieve, {member: listed[member] for member in members if member in listed}, first)
     instances = len({uids for found in listed.values() for uids in found})
     if retrieve.view is View.METADATA:
         metadata_offer(retrieve.accept)
         body = metadata_body(retrieve.accept, _documents(reading), None, asyncio.to_thread)
     else:
-        body = await _multipart(reading)
+        body = await _multipart(asking, reading)
     return replace(body, instances=max(1, instances), served=asking.served())
 
 
@@ -107,13 +126,16 @@ async def read_in_parts(asking: Round, holders: Sequence[Member], retrieve: Retr
 
 async def _documents(reading: _Reading) -> AsyncGenerator[list[bytes], None]:
     asked = replace(reading.retrieve, accept=JSON)
-    for number, member in enumerate(reading.listed):
-        if number == 0:
-            async with aclosing(_objects(await _opened(member, asked))) as batches:
-                async for some in batches:
-                    reading.seen |= await asyncio.to_thread(_sops, some)
-                    yield some
-            continue
+    if not (order := reading.order()):
+        return
+    hidden = reading.hidden(order[0])
+    async with aclosing(_objects(await _opened(order[0], asked))) as batches:
+        async for some in batches:
+            named = await asyncio.to_thread(_sops, some)
+            reading.seen |= {*named} - hidden
+            if kept := [one for one, sop in zip(some, named, strict=True) if sop not in hidden]:
+                yield kept
+    for member in reading.later(order[1:]):
         for uids in reading.left(member):
             body = await _from_anywhere(reading, member, replace(reading.alone(uids), accept=JSON))
             async with aclosing(_objects(body)) as batches:
@@ -135,38 +157,43 @@ async def _objects(body: Body | None) -> AsyncGenerator[list[bytes], None]:
         yield some
 
 
-def _sops(objects: Iterable[bytes]) -> set[str]:
-    return {uid(orjson.loads(one), "instance") for one in objects}
+def _sops(objects: Iterable[bytes]) -> list[str]:
+    return [uid(orjson.loads(one), "instance") for one in objects]
 
 
 # -- parts
 
 
-async def _multipart(reading: _Reading) -> Body:
+async def _multipart(asking: Round, reading: _Reading) -> Body:
     """:raises NotFound: when no member has anything of that view."""
-    opened, rest = await _first(reading)
+    opened, whole, rest = await _first(asking, reading)
     try:
-        for member in rest[1:]:  # whether it has a form that is asked for is said before the first byte
+        for member in rest:  # whether it has a form that is asked for is said before the first byte
             await _given_back(await _opened(member, reading.retrieve))
     except BaseException:
         await opened.aclose()
         raise
     boundary = framing.new_boundary()
     inner = parse_media_type(opened.media_type).param("type") or "application/octet-stream"
-    pieces = _reframed(reading, opened, rest, boundary)
+    pieces = _reframed(reading, opened, whole, rest, boundary)
     return Body(framing.content_type(inner, boundary), pieces, weak=True, close=opened.close)
 
 
-async def _first(reading: _Reading) -> tuple[Body, list[Member]]:
-    """The body of the first member that has something of that view, and the members from that one on."""
-    missing: NotFound | Gone = NotFound(f"there is no such {reading.retrieve.resource.level} here")
-    members = list(reading.listed)
-    for number, member in enumerate(members):
+async def _first(asking: Round, reading: _Reading) -> tuple[Body, Member, list[Member]]:
+    """The body of the first member that has something of that view, that member, and those behind it.
+
+    :raises NotFound: what one says that still has the resource: who lost it meanwhile knows nothing of what it had.
+    """
+    missing: dict[Member, NotFound | Gone] = {}
+    order = reading.order()
+    for number, member in enumerate(order, 1):
         try:
-            return await member.backend.retrieve(reading.retrieve), members[number:]
+            return await member.backend.retrieve(reading.retrieve), member, order[number:]
         except (NotFound, Gone) as error:
-            missing = error
-    raise missing
+            missing[member] = error
+    for member in [*await holders(asking, missing, reading.retrieve.resource), *missing]:
+        raise missing[member]
+    raise NotFound(f"there is no such {reading.retrieve.resource.level} here")
 
 
 async def _given_back(body: Body | None) -> None:
@@ -174,13 +201,13 @@ async def _given_back(body: Body | None) -> None:
         await body.aclose()
 
 
-async def _reframed(reading: _Reading, opened: Body, members: Sequence[Member], boundary: str) -> AsyncGenerator[Piece, None]:
+async def _reframed(reading: _Reading, opened: Body, whole: Member, rest: Sequence[Member], boundary: str) -> AsyncGenerator[Piece, None]:
     frame = _Frame(boundary, reading.retrieve.resource)
     identify = _sop_of_bytes if reading.retrieve.view is View.INSTANCES else None
-    async with aclosing(frame.parts(opened, reading.retrieve.resource, reading.seen, identify)) as pieces:
+    async with aclosing(frame.parts(opened, reading.retrieve.resource, reading.seen, identify, reading.hidden(whole))) as pieces:
         async for piece in pieces:
             yield piece
-    for member in members[1:]:
+    for member in reading.later(rest):
         for uids in reading.left(member):
             alone = reading.alone(uids)
             if (body := await _from_anywhere(reading, member, alone)) is None:
@@ -204,42 +231,73 @@ class _Frame:
         self._begun = False
 
     async def parts(
-        self, body: Body, resource: Resource, seen: set[str], identify: Callable[[bytes], str | None] | None
+        self,
+        body: Body,
+        resource: Resource,
+        seen: set[str],
+        identify: Callable[[bytes], str | None] | None,
+        hidden: Collection[str] = (),
     ) -> AsyncGenerator[Piece, None]:
-        """The parts of a body. :param seen: grows by the instances that they are of. :param identify: finds that in a part's bytes."""
-        media = parse_media_type(body.media_type)
-        held: bytearray | None = None
-        async with aclosing(_events(body, media)) as events:
+        """The parts of a body, without those of the instances `hidden`.
+
+        :param seen: grows by the instances that they are of. :param identify: finds that in a part's bytes.
+        """
+        waiting: _Waiting | None = None
+        dropped = False
+        async with aclosing(parts_of(body)) as events:
             async for event in events:
                 if isinstance(event, Part):
-                    held = bytearray() if identify is not None else None
-                    yield self._head(event, resource, seen)
+                    if waiting is not None:
+                        yield self._begun_with(waiting, resource)
+                    waiting, dropped = _Waiting(event, self._located(event, resource)), False
+                elif waiting is None:
+                    if isinstance(event, Data) and not dropped:
+                        yield event.data
+                    continue
                 elif isinstance(event, Data):
-                    if held is not None and identify is not None:
-                        held = _held(held + event.data, seen, identify)
-                    yield event.data
+                    waiting.held += event.data
+                if waiting.identified(identify):
+                    dropped = waiting.sop in hidden
+                    if not dropped:
+                        seen |= {waiting.sop} if waiting.sop is not None else set()
+                        yield self._begun_with(waiting, resource)
+                    waiting = None
+            if waiting is not None:
+                yield self._begun_with(waiting, resource)
 
-    def _head(self, part: Part, resource: Resource, seen: set[str]) -> bytes:
-        headers = []
+    def _located(self, part: Part, resource: Resource) -> str | None:
+        """The instance that a part's location names."""
+        location = part.headers.get("content-location")
+        found = _INSTANCE.search(urljoin(f"{resource.path}/", location)) if location is not None else None
+        return found[1] if found else None
+
+    def _begun_with(self, waiting: _Waiting, resource: Resource) -> bytes:
+        """A part's head, and what was held of its bytes."""
+        part, headers = waiting.part, []
         if (location := part.headers.get("content-location")) is not None:
-            absolute = urljoin(f"{resource.path}/", location)
-            headers.append(("Content-Location", absolute.removeprefix(self._base)))
-            if found := _INSTANCE.search(absolute):
-                seen.add(found[1])
+            headers.append(("Content-Location", urljoin(f"{resource.path}/", location).removeprefix(self._base)))
         first, self._begun = not self._begun, True
-        return framing.part_head(self._boundary, part.headers.get("content-type", "application/octet-stream"), headers, first=first)
+        media = part.headers.get("content-type", "application/octet-stream")
+        return framing.part_head(self._boundary, media, headers, first=first) + waiting.held
 
 
-def _held(held: bytearray, seen: set[str], identify: Callable[[bytes], str | None]) -> bytearray | None:
-    """What has to be held of a part until it is known whose it is; None from then on."""
-    try:
-        sop = identify(bytes(held))
-    except InstanceError:
-        return None
-    if sop is not None:
-        seen.add(sop)
-        return None
-    return held if len(held) <= HEAD else None
+@dataclass
+class _Waiting:
+    """A part that is held until it is known whose it is. :param sop: that."""
+
+    part: Part
+    sop: str | None
+    held: bytearray = field(default_factory=bytearray)
+
+    def identified(self, identify: Callable[[bytes], str | None] | None) -> bool:
+        """Whether it is known now, or never will be."""
+        if self.sop is None and identify is not None:
+            try:
+                self.sop = identify(bytes(self.held))
+            except InstanceError:
+                return True
+            return self.sop is not None or len(self.held) > HEAD
+        return True
 
 
 def _sop_of_bytes(head: bytes) -> str | None:
@@ -266,8 +324,12 @@ async def _from_anywhere(reading: _Reading, member: Member, retrieve: Retrieve) 
     return None
 
 
-async def _events(body: Body, media: MediaType) -> AsyncGenerator[Event, None]:
-    """A body as parts; one that is none of multipart is one part."""
+async def parts_of(body: Body) -> AsyncGenerator[Event, None]:
+    """A body as parts; one that is none of multipart is one part. It is closed at the end.
+
+    :raises OriginFailed: it ends too early.
+    """
+    media = parse_media_type(body.media_type)
     async with aclosing(_bytes(body)) as pieces:
         if not media.type.startswith("multipart"):
             yield Part({"content-type": body.media_type})

@@ -4,7 +4,8 @@
 2. What two members find is shown where the first of them has it. To know that, what the later ones find is looked for at the
    earlier ones, by UID.
 3. Things of a study that lies in several places show what is true of all of it (`tallies`), and have to match as such: by an
-   attribute of study or series they are only found with the value that its speaker has.
+   attribute of study or series they are only found with the value that its speaker has. An instance that `first` has is shown,
+   and found, as that has it: the others may have an older version. A page is the shorter by what is left out for that.
 4. How many are left is said where it is known: where the later members find at most `COUNTED`. Else it is said that there
    are more.
 5. Keys that count what is below match only in all places together. Then everything that the other keys find is looked
@@ -59,7 +60,7 @@ async def search(members: Sequence[Member], query: Query, *, first: Member | Non
     :raises GatewayError: when none answers.
     :raises InvalidQuery: when one cannot match a key, or too much would have to be looked through.
     """
-    asking = Round(members)
+    asking = Round(members, first)
     collective = [item for item in query.filters if _is_collective(item)]
     found = await (_scanned(asking, query, collective, first, looks) if collective else _page(asking, query, first, looks))
     return replace(found, served=asking.served())
@@ -98,13 +99,40 @@ async def _page(asking: Round, query: Query, first: Member | None, looks: int) -
     page = [Found(one, base) for one in parsed(own)] if own is not None else []
     shown = {one.uids(query.level) for one in page}
     extras = [one for one in extras if one.uids(query.level) not in shown]
-    page = await mended(asking, query, page)
+    page, have = await _as_is(asking, query, page), len(page)
     complete = all(listed.complete for listed in lists.values() if listed is not None)
     if total is not None:
-        page += _rest_of_page(query, len(page), total, extras, complete)
-    remaining = max(0, total + len(extras) - query.offset - len(page)) if total is not None and complete else None
+        more = _rest_of_page(query, have, total, extras, complete)
+        page, have = page + more, have + len(more)
+    remaining = max(0, total + len(extras) - query.offset - have) if total is not None and complete else None
     results = await asyncio.to_thread(lambda: tuple(rendered(one.attributes) for one in page))
     return Matches(results, remaining, _modified(own, lists.values()))
+
+
+async def _as_is(asking: Round, query: Query, page: list[Found]) -> list[Found]:
+    """The page of a member, without what it would not find if it had the versions that `first` has."""
+    now = await mended(asking, query, await _renewed(asking, query, page))
+    if asking.first is None:
+        return now
+    own = _judged_here(query)
+    return [new for old, new in zip(page, now, strict=True) if all_match(new.attributes, own) or not all_match(old.attributes, own)]
+
+
+async def _renewed(asking: Round, query: Query, results: Sequence[Found]) -> list[Found]:
+    """The results, those that are instances of `first` as that shows them."""
+    if asking.first is None or query.level != "instance":
+        return list(results)
+    shown = query.include | {f"{item.path[0]:08X}" for item in query.filters}
+    renewed: dict[tuple[str, ...], Found] = {}
+    for some in chunks([one for one in results if one.owner is not asking.first]):
+        named = with_uids((one.uids("instance")[-1] for one in some), "instance")
+        include = query.include if query.include_all else frozenset(shown)
+        asked = replace(query, filters=(named,), include=include, offset=0, limit=2 * len(some))
+        if (matches := await asking.ask(asking.first, asked)) is not None:
+            for one in await asyncio.to_thread(parsed, matches):
+                found = Found(one, asking.first)
+                renewed[found.uids("instance")] = found
+    return [renewed.get(one.uids("instance"), one) for one in results]
 
 
 def _rest_of_page(query: Query, have: int, total: int, extras: list[Found], complete: bool) -> list[Found]:
@@ -193,7 +221,7 @@ async def _extras(asking: Round, query: Query, lists: Mapping[Member, _Listed | 
         earlier = asking.members[:number]
         twice = await _also_at(asking, earlier, query, listed.results)
         new = [one for one in listed.results if one.uids(query.level) not in twice]
-        extras += [one for one in await mended(asking, query, new) if _still_matches(query, one)]
+        extras += [one for one in await mended(asking, query, await _renewed(asking, query, new)) if _still_matches(query, one)]
     return extras
 
 
@@ -211,10 +239,12 @@ async def _also_at(asking: Round, members: Sequence[Member], query: Query, resul
 
 def _still_matches(query: Query, one: Found) -> bool:
     """Whether something of a split study matches by what is true of all of it; keys of what is below cannot be judged here."""
-    if not one.split:
-        return True
-    own = [item for item in needs.restricting(query.filters) if RANK[needs.level_of_key(item)] <= RANK[query.level]]
-    return all_match(one.attributes, own)
+    return not one.split or all_match(one.attributes, _judged_here(query))
+
+
+def _judged_here(query: Query) -> list[Filter]:
+    """The keys that a result by itself answers."""
+    return [item for item in needs.restricting(query.filters) if RANK[needs.level_of_key(item)] <= RANK[query.level]]
 
 
 def _modified(own: Matches | None, lists: Iterable[_Listed | None]) -> float | None:

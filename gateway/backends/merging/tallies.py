@@ -1,7 +1,8 @@
 """A study that lies in several places: what it has in all, and which place speaks for it.
 
 1. The first member that has a study, or a series, speaks for its attributes, as the earliest instance does within one store
-   (`needs`, rule 1).
+   (`needs`, rule 1). In a spool (`Round.first`) that is what waits, as soon as nothing of it lies elsewhere alone: the others may
+   have older versions.
 2. An instance that lies in two places counts once. The largest place is believed as a whole; of the others each instance is
    looked for there. So a large study of which little lies elsewhere costs little.
 3. Between two looks at the largest place an instance may have arrived there, which would count twice: its numbers are read
@@ -139,7 +140,13 @@ async def _tally(asking: Round, query: Query, study: str, of_study: Mapping[Memb
         again = await asking.ask(largest, asked)
         if again is None or parsed(again) == listed[largest]:
             break
-    return Tally(speaker, _summed(listed, largest, extras))
+    counts = _summed(listed[largest], extras)
+    series = _spoken(listed, counts)
+    if asking.first is not None and asking.first in listed:
+        whole = {uid(one, "series"): one for one in listed[asking.first] if _count(one) == counts.get(uid(one, "series"))}
+        series |= whole
+        speaker = of_study[asking.first] if whole.keys() == counts.keys() else speaker
+    return Tally(speaker, series)
 
 
 def _count(series: Attributes) -> int:
@@ -159,16 +166,21 @@ async def _extras(asking: Round, study: str, largest: Member, others: Sequence[M
     return extras
 
 
-def _summed(listed: Mapping[Member, list[Attributes]], largest: Member, extras: Iterable[tuple[str, str]]) -> dict[str, Attributes]:
-    """Each series as the first member that has it shows it, with the number of its instances in all places."""
-    counts = {uid(one, "series"): _count(one) for one in listed[largest]}
+def _summed(largest: Iterable[Attributes], extras: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """The number of instances of each series in all places; none of a series that has gone."""
+    counts = {uid(one, "series"): _count(one) for one in largest}
     for series, _ in extras:
         counts[series] = counts.get(series, 0) + 1
+    return {series: count for series, count in counts.items() if count}
+
+
+def _spoken(listed: Mapping[Member, list[Attributes]], counts: Mapping[str, int]) -> dict[str, Attributes]:
+    """Each series as the first member that has it shows it, with the number of its instances."""
     speakers: dict[str, Attributes] = {}
     for results in listed.values():
         for one in results:
             speakers.setdefault(uid(one, "series"), one)
-    return {series: one | {OF_SERIES: attribute("IS", counts.get(series, 0))} for series, one in speakers.items() if counts.get(series)}
+    return {series: one | {OF_SERIES: attribute("IS", counts[series])} for series, one in speakers.items() if series in counts}
 
 
 def _overlaid(found: Found, query: Query, tally: Tally | None) -> Found:

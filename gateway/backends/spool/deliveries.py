@@ -5,6 +5,7 @@ A row is an instance and a destination. The instance rests in the spool as long 
 
     ('' )        ->  a row for each destination        routed
     due = 0      ->  sent = 1                          about to be sent: the destination may have it from now on
+                 ->  sent = 2                          likewise, and it has something under the same UIDs already (`PRECEDED`)
     sent         ->  gone                              the destination named it stored, and returns it
                  ->  due = later, attempts + 1         it did not; why is in `reason`
                  ->  dead = 1                          it never will: stays readable until somebody says `retry` or `drop`
@@ -31,6 +32,9 @@ UNDECIDED = ""
 KNOWN = 1_000_000
 """Delivered instances that can be told from other versions: some 200 MiB of index at most."""
 
+PRECEDED = 2
+"""`sent` where the destination had something under the same UIDs before this was first sent: an older version, unless it is equal."""
+
 REASON = 300
 """Characters of a reason that are kept."""
 
@@ -39,12 +43,15 @@ class Parcel(NamedTuple):
     """An instance on its way to one destination.
 
     :param attempts: deliveries of it that failed. :param tried: whether it was in one that failed, through its fault or not.
+    :param sent: whether the destination may have it. :param preceded: whether it had something under the same UIDs before.
     """
 
     generation: int
     attempts: int
     tried: bool
     instance: Instance
+    sent: bool = False
+    preceded: bool = False
 
 
 class Failure(NamedTuple):
@@ -85,13 +92,15 @@ class Letter(NamedTuple):
 _LETTER = """SELECT d.generation, d.destination, s.uid, i.uid, d.since, d.due, d.attempts, d.dead, d.reason FROM delivery d
     JOIN instance i ON i.generation = d.generation JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study WHERE"""
 
-_PARCEL = """SELECT d.generation, d.attempts, d.due > 0, s.uid, e.uid, i.uid, i.sop_class, i.syntax FROM delivery d
+_PARCEL = """SELECT d.generation, d.attempts, d.due > 0, s.uid, e.uid, i.uid, i.sop_class, i.syntax, d.sent FROM delivery d
     JOIN instance i ON i.generation = d.generation JOIN series e ON e.id = i.series JOIN study s ON s.id = e.study
     WHERE d.destination = ? AND d.dead = 0 AND """
 
 
 def _parcels(rows: Iterable[Sequence[str | int]]) -> list[Parcel]:
-    return [Parcel(int(row[0]), int(row[1]), bool(row[2]), Instance(*map(str, row[3:]))) for row in rows]
+    return [
+        Parcel(int(row[0]), int(row[1]), bool(row[2]), Instance(*map(str, row[3:-1])), bool(row[-1]), row[-1] == PRECEDED) for row in rows
+    ]
 
 
 # -- coming in
@@ -147,19 +156,44 @@ def fresh(db: sqlite3.Connection, destination: str, limit: int) -> list[Parcel]:
     return [parcel for parcel in found if parcel.instance.study == found[0].instance.study]
 
 
-def overdue(db: sqlite3.Connection, destination: str, now: float) -> list[Parcel]:
-    """The one that waits the longest for another try: those that failed go alone, and harm no others."""
-    return _parcels(db.execute(f"{_PARCEL} d.due > 0 AND d.due <= ? ORDER BY d.due LIMIT 1", (destination, now)))
+def overdue(db: sqlite3.Connection, destination: str, now: float, longest: float) -> list[Parcel]:
+    """The one that waits the longest for another try: those that failed go alone, and harm no others.
+
+    :param longest: seconds that anything waits. What is due later than that got its time from a clock that was wrong.
+    """
+    return _parcels(
+        db.execute(f"{_PARCEL} (d.due > 0 AND d.due <= ? OR d.due > ?) ORDER BY d.due LIMIT 1", (destination, now, now + longest))
+    )
 
 
-def send(db: sqlite3.Connection, destination: str, generations: Sequence[int]) -> set[int]:
-    """Notes that instances are about to be sent; which of them still have to."""
+def send(db: sqlite3.Connection, destination: str, generations: Sequence[int], preceded: Collection[int] = ()) -> dict[int, bool]:
+    """Notes that instances are about to be sent.
+
+    :param preceded: those of them that were never sent, and under whose UIDs the destination has something. What was delivered
+        before is known as well: another version is `PRECEDED`, though it is not found there yet; an equal one is not.
+    :returns: which of them still have to be sent, and whether they are `PRECEDED`.
+    """
     marks = ",".join("?" * len(generations))
+    equal = {one: _equals_delivered(db, one) for one in generations}
+    older = {one for one in generations if equal[one] is False or (equal[one] is None and one in preceded)}
+    db.executemany(
+        "UPDATE delivery SET sent = max(sent, ?) WHERE destination = ? AND generation = ?",
+        [(PRECEDED if one in older else 1, destination, one) for one in generations],
+    )
     rows = db.execute(
-        f"UPDATE delivery SET sent = 1 WHERE destination = ? AND generation IN ({marks}) RETURNING generation",  # noqa: S608 - question marks only
+        f"SELECT generation, sent FROM delivery WHERE destination = ? AND generation IN ({marks})",  # noqa: S608 - question marks only
         (destination, *generations),
     )
-    return {generation for (generation,) in rows.fetchall()}
+    return {generation: sent == PRECEDED for generation, sent in rows}
+
+
+def _equals_delivered(db: sqlite3.Connection, generation: int) -> bool | None:
+    """Whether the last version that was delivered has the same bytes; None where none is known."""
+    known = """SELECT d.size = i.size AND d.checksum = i.checksum FROM instance i JOIN series e ON e.id = i.series
+        JOIN study s ON s.id = e.study JOIN delivered d ON d.study = s.uid AND d.series = e.uid AND d.instance = i.uid
+        WHERE i.generation = ?"""
+    row = db.execute(known, (generation,)).fetchone()
+    return None if row is None else bool(row[0])
 
 
 def settle(db: sqlite3.Connection, local: LocalStore, destination: str, arrived: Sequence[int], failed: Iterable[Failure]) -> None:

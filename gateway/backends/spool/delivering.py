@@ -35,9 +35,10 @@ from gateway.backends.caller import CALLER, Caller
 from gateway.backends.local.store import LocalStore
 from gateway.backends.results import Attributes
 from gateway.backends.spool import deliveries
+from gateway.backends.spool.comparing import BROKEN, NOT_NOW, there
 from gateway.backends.spool.deliveries import Failure, Parcel
 from gateway.backends.spool.routing import META_HEAD, Router, meta_attributes
-from gateway.backends.spool.sending import BROKEN, NOT_NOW, Outcome, deliver, reachable
+from gateway.backends.spool.sending import Outcome, deliver, reachable
 from gateway.dicomweb.resources import Resource
 from gateway.errors import GatewayError, Gone, NotFound
 
@@ -191,7 +192,10 @@ class Leader:
         one.answered = True
         if instances := await self._local.read(partial(deliveries.withdrawals, destination=one.name, limit=WITHDRAWN_AT_ONCE)):
             return await self._withdraw(one, instances)
-        batch = await self._batch(one)
+        try:
+            batch = await self._batch(one)
+        except NOT_NOW as error:
+            return self._away(one, error)
         if not batch:
             one.failures = 0
             return _IDLE
@@ -204,9 +208,12 @@ class Leader:
         return _GO_ON
 
     async def _batch(self, one: _Destination) -> list[Parcel]:
-        """What goes out next; what failed before and what is new take turns."""
+        """What goes out next; what failed before and what is new take turns.
+
+        :raises GatewayError: the destination wants nothing now.
+        """
         choices = [partial(deliveries.fresh, destination=one.name, limit=self._pace.batch)]
-        choices.insert(next(one.turns) % 2, partial(deliveries.overdue, destination=one.name, now=time.time()))
+        choices.insert(next(one.turns) % 2, partial(deliveries.overdue, destination=one.name, now=time.time(), longest=self._pace.longest))
         for choice in choices:
             if batch := await self._local.read(choice):
                 break
@@ -214,8 +221,19 @@ class Leader:
             return []
         apart = {parcel.instance.sop: parcel for parcel in reversed(batch)}  # an answer names instances by this UID alone
         generations = sorted(parcel.generation for parcel in apart.values())
-        still = await self._local.write(partial(deliveries.send, destination=one.name, generations=generations))
-        return sorted(parcel for parcel in apart.values() if parcel.generation in still)
+        preceded = await self._preceded(one, [parcel for parcel in apart.values() if not parcel.sent])
+        noted = partial(deliveries.send, destination=one.name, generations=generations, preceded=preceded)
+        still = await self._local.write(noted)
+        parcels = sorted(parcel for parcel in apart.values() if parcel.generation in still)
+        return [parcel._replace(sent=True, preceded=still[parcel.generation]) for parcel in parcels]
+
+    async def _preceded(self, one: _Destination, new: Sequence[Parcel]) -> list[int]:
+        """Under whose UIDs a destination has something already. Where that breaks off nobody knows, and each is compared."""
+        try:
+            known = await there(one.backend, new)
+        except BROKEN:
+            known = {parcel.instance.sop for parcel in new}
+        return [parcel.generation for parcel in new if parcel.instance.sop in known]
 
     async def _settle(self, one: _Destination, batch: Sequence[Parcel], outcome: Outcome, away: GatewayError | None) -> None:
         """:param away: why the destination does not answer now, after that."""

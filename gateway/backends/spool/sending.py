@@ -1,6 +1,7 @@
 """One batch to one destination, and what became of it.
 
-1. An instance has arrived when the destination named it stored and returns it: to a search, or at least to a read.
+1. An instance has arrived when the destination named it stored and returns it: to a search, or at least to a read. Where it had
+   something under the same UIDs before, what it returns is compared (`comparing`).
 2. What a destination says of the instance itself (its class, its syntax, that it makes no sense of it) it will say again:
    such an instance is set aside at once. A processing failure or a lack of room may pass.
 3. What it refuses without naming an instance counts against all of the batch. They go alone from then on.
@@ -13,41 +14,17 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from gateway.backends.base import Backend, FileSlice, Retrieve, StoreResult, Upload, View
-from gateway.backends.merging.members import with_uids
+from gateway.backends.base import Backend, StoreResult, Upload
+from gateway.backends.spool.comparing import BROKEN, NOT_NOW, PIECE, can_be_read, digest_of_file, digests, judged, searched
 from gateway.backends.spool.deliveries import Parcel
-from gateway.dicomweb.media import parse_accept
 from gateway.dicomweb.query import Query
 from gateway.dicomweb.reasons import Reason
-from gateway.dicomweb.resources import Resource
-from gateway.errors import (
-    Busy,
-    Forbidden,
-    GatewayError,
-    InstanceError,
-    NotAuthenticated,
-    OriginFailed,
-    OriginTimeout,
-    OutOfStorage,
-    StoreUnavailable,
-)
-
-PIECE = 512 << 10
-"""Bytes of a file that are read at once."""
-
-NOT_NOW = (Busy, StoreUnavailable, OutOfStorage, NotAuthenticated, Forbidden)
-"""What a destination says that wants nothing at the moment, whatever it is."""
-
-BROKEN = (OriginFailed, OriginTimeout)
-"""What may be its fault, the network's, or that of an instance."""
+from gateway.errors import GatewayError, InstanceError
 
 PASSING = frozenset({Reason.PROCESSING_FAILURE, Reason.OUT_OF_RESOURCES})
 """Reasons that may be others tomorrow."""
-
-AS_STORED = parse_accept(["application/dicom; transfer-syntax=*", 'multipart/related; type="application/dicom"; transfer-syntax=*'])
 
 Path = Callable[[int], str]
 """The file of a generation."""
@@ -70,10 +47,15 @@ class Outcome:
 
 async def deliver(destination: Backend, batch: Sequence[Parcel], path: Path) -> Outcome:
     """Sends a batch, in which no two instances share a UID."""
+    preceded = [one for one in batch if one.preceded]
     try:
+        own = {one.instance.sop: await asyncio.to_thread(digest_of_file, path(one.generation)) for one in preceded}
+        before = await digests(destination, preceded)
         result = await destination.store(_uploads(batch, path))
         named, outcome = _sorted_out(batch, result)
         returned = await _returned(destination, named)
+        compared = [one for one in named if one.preceded and before[one.instance.sop] != own[one.instance.sop]]
+        others = judged(own, before, await digests(destination, compared))
     except NOT_NOW as error:
         return Outcome(away=error)
     except BROKEN as error:
@@ -81,7 +63,9 @@ async def deliver(destination: Backend, batch: Sequence[Parcel], path: Path) -> 
     except GatewayError as error:
         return Outcome(refused={one.generation: (f"{error.status}: {error.message}", True) for one in batch})
     for one in named:
-        if one.instance.sop in returned:
+        if one.instance.sop in others:
+            outcome.refused[one.generation] = others[one.instance.sop]
+        elif one.instance.sop in returned:
             outcome.arrived.append(one.generation)
         else:
             outcome.refused[one.generation] = ("it is said to be stored, and is not returned", True)
@@ -136,33 +120,8 @@ async def _returned(destination: Backend, named: Sequence[Parcel]) -> set[str]:
     """The SOP Instance UIDs of those that the destination gives back."""
     if not named:
         return set()
-    uids = [one.instance.sop for one in named]
-    study = Resource(named[0].instance.study)
-    returned: set[str] = set()
-    try:
-        found = await destination.search(Query("instance", study, (with_uids(uids, "instance"),), limit=2 * len(uids)))
-        returned = {sop for sop in uids if any(f'"{sop}"'.encode() in one for one in found.results)}
-    except (*NOT_NOW, *BROKEN):
-        raise
-    except GatewayError:  # it cannot be searched so
-        pass
+    returned = await searched(destination, named) or set()
     for one in named:
-        if one.instance.sop not in returned and await _can_be_read(destination, one):
+        if one.instance.sop not in returned and await can_be_read(destination, one):
             returned.add(one.instance.sop)
     return returned
-
-
-async def _can_be_read(destination: Backend, one: Parcel) -> bool:
-    """Whether a destination that does not find an instance (yet) gives at least its first bytes."""
-    resource = Resource(one.instance.study, one.instance.series, one.instance.sop)
-    try:
-        body = await destination.retrieve(Retrieve(resource, View.INSTANCES, AS_STORED))
-    except (*NOT_NOW, *BROKEN):
-        raise
-    except GatewayError:
-        return False
-    async with aclosing(body):
-        piece = await anext(body.pieces, b"")
-        if isinstance(piece, FileSlice):
-            os.close(piece.descriptor)
-        return bool(piece)

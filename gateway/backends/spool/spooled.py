@@ -4,15 +4,17 @@ What it promises:
 1. A store is answered when it is durable here, with what the spool's own store says of it. The destinations are not asked.
 2. What was acknowledged arrives at each destination that `routing` names, or becomes a dead letter that people have to decide
    about (`spool list`); it leaves the spool only when every one of them named it stored and returned it.
-3. What is in the spool is found and read like everything else, once, whether or not a destination has it too. What is shown
-   of a study is what its origin says, and counts are those of both together (`merging`).
+3. What is in the spool is found and read like everything else, once, whether or not a destination has it too, and in the
+   version that is here. What is shown of a study is what its origin says, unless all of it is here as well; counts are those of
+   both together (`merging`).
 4. Reads ask the destinations that may have something which no other one has (`Router.read`): the store's own origin, and others
    to which a route leads apart from it. Copies that go to further stores are theirs.
 5. A delete takes an instance out of the spool and undoes its deliveries, also one that is under way. Where the origin does
    not answer nothing is deleted: nobody could say that it is gone.
 6. Another version of a known instance: while that is in the spool, the spool's own rule decides (reject, replace, skip). Once it
    was delivered and the origin still has it, the same rule is kept by what is remembered of it; what was delivered
-   longer ago is the destination's to judge, and becomes a dead letter if that refuses it. Equal bytes are delivered again.
+   longer ago is the destination's to judge, and becomes a dead letter if that refuses it, or keeps the older version whatever
+   it says. Equal bytes are delivered again.
 7. A search or read during which instances move is done again, so that counts are right. Nothing is ever missed.
 """
 
@@ -144,16 +146,21 @@ class Spooled:
     async def retrieve(self, retrieve: Retrieve) -> Body:
         """See `Backend.retrieve`."""
         resource = replace(retrieve.resource, frames=())
+        look = partial(self._local.read, partial(_whether_here, resource=resource))
+        here, departures = await look()
         for _ in range(self._looks):
-            here, departures = await self._local.read(partial(_whether_here, resource=resource))
             if not here:
                 return await self._from_origin(retrieve)
-            body = await self._from_both(retrieve, resource)
-            if body is not None and departures == (await self._local.read(deliveries.state))[1]:
-                return body
-            if body is not None:
-                await body.aclose()
-        return await self._in_parts(retrieve)
+            found = await self._found(retrieve, resource)
+            before, (here, departures) = departures, await look()
+            if departures == before or (isinstance(found, Body) and resource.instance is not None):
+                return _given(found)
+            if isinstance(found, Body):
+                await found.aclose()
+        if resource.instance is None:
+            return await self._in_parts(retrieve)
+        found = await self._found(retrieve, resource)
+        return _given(found) if isinstance(found, Body) or (await look())[0] else await self._from_origin(retrieve)
 
     async def _from_origin(self, retrieve: Retrieve) -> Body:
         try:
@@ -166,17 +173,18 @@ class Spooled:
         known = await self._local.read(partial(missing, resource=resource))
         return known if isinstance(known, Gone) else error
 
-    async def _from_both(self, retrieve: Retrieve, resource: Resource) -> Body | None:
-        """Something of which at least a part is in the spool; None when it has moved meanwhile."""
+    async def _found(self, retrieve: Retrieve, resource: Resource) -> Body | NotFound | Gone:
+        """Something of which at least a part is in the spool, or why it is not there; when things moved meanwhile that may be wrong.
+
+        An instance that is here is read here, whatever the origin has: that may be an older version.
+        """
         asking = Round([*self._origins, self._here])
-        if resource.instance is None and await holders(asking, self._origins, resource):
-            return await self._in_parts(retrieve)
         try:
+            if resource.instance is None and await holders(asking, self._origins, resource):
+                return await self._in_parts(retrieve)
             body = await self._local.retrieve(retrieve)
-        except (NotFound, Gone):
-            if (await self._local.read(partial(_whether_here, resource=resource)))[0]:
-                raise
-            return None
+        except (NotFound, Gone) as error:
+            return error
         return replace(body, served=asking.served())
 
     async def _in_parts(self, retrieve: Retrieve) -> Body:
@@ -231,7 +239,9 @@ class Spooled:
         """Ready and writable as long as the spool is: that destinations are down is what it is for."""
         own, *others = await asyncio.gather(self._local.check(), *(one.check() for one in self._destinations.values()))
         notes = [own.detail] if own.detail else []
-        notes += [f"{name} waits: {one.detail}" for name, one in zip(self._destinations, others, strict=True) if not one.ready]
+        notes += [
+            f"{name} waits: {one.detail}" for name, one in zip(self._destinations, others, strict=True) if not (one.ready and one.writable)
+        ]
         return Health(own.ready, own.writable, "; ".join(notes))
 
     async def aclose(self) -> None:
@@ -242,6 +252,14 @@ class Spooled:
         await self._local.aclose()
 
 
+def _given(found: Body | NotFound | Gone) -> Body:
+    if isinstance(found, Body):
+        return found
+    raise found
+
+
 def _whether_here(db: sqlite3.Connection, resource: Resource) -> tuple[bool, int]:
-    """Whether anything of a resource is in the spool, and how often something has departed."""
-    return deliveries.is_here(db, resource), deliveries.state(db)[1]
+    """Whether anything of a resource is in the spool, and how often something had departed before that was looked for: what departs
+    between the two has to be noticed, and nothing holds them together."""
+    departures = deliveries.state(db)[1]
+    return deliveries.is_here(db, resource), departures

@@ -18,6 +18,7 @@ from gateway.backends.cached import growing
 from gateway.backends.cached.cached import Cached
 from gateway.backends.cached.disk import DiskTier
 from gateway.backends.cached.memory import SHARE
+from gateway.backends.held import LARGE
 from gateway.errors import OriginFailed
 from tests.backends.cached.behind import Behind, joined, settle, until
 from tests.backends.made import FIRST, FRAMES, JSON, dicom, read, store, wants
@@ -209,7 +210,7 @@ async def test_without_a_descriptor_it_is_answered_and_not_kept(make: Make, behi
     def none_left(*_: object) -> int:
         raise OSError(errno.EMFILE, "too many open files")
 
-    backend, data = make(), data_of(500_000)
+    backend, data = make(), data_of(LARGE)
     behind.answer = lambda: data
     monkeypatch.setattr(os, "memfd_create", none_left)
     for _ in range(2):

@@ -81,7 +81,7 @@ async def test_a_document_comes_in_pieces_that_are_whole(lengths: list[int], gat
 
 
 async def test_a_large_document_is_bytes_too() -> None:
-    pieces = [b"{" + b"x" * 50_000 for _ in range(20)]
+    pieces = [b"{" + b"x" * 50_000 for _ in range(LARGE // 50_000 + 1)]
     one = entry("metadata", *pieces, media="application/dicom+json")
     assert not one.held.small
     found = [piece async for piece in one.body(HIT).pieces]

@@ -16,7 +16,8 @@ from gateway.backends.merging.reads import list_instances, read_in_parts
 from gateway.dicomweb.media import parse_accept
 from gateway.dicomweb.resources import Resource
 from gateway.errors import NotAcceptable, NotFound, OriginFailed
-from tests.backends.made import AS_STORED, FRAME, JSON, located, parts, query, read, store, study, wants
+from tests import samples
+from tests.backends.made import AS_STORED, FRAME, JSON, dicom, located, parts, query, read, store, study, wants
 from tests.backends.resting import open_below
 from tests.backends.spool.spools import DOWN, Destination
 
@@ -79,6 +80,61 @@ async def test_what_moves_meanwhile_is_read_from_where_it_is(members: list[Membe
     monkeypatch.setattr(reads, "list_instances", listed)
     body = await body_of(members, wants(View.INSTANCES, AS_STORED, "1.1"), first=b)
     assert sorted(data for _, data in await parts(body)) == sorted(FILES)
+
+
+@pytest.mark.parametrize("wholly", [False, True])
+async def test_what_the_first_one_has_is_given_as_it_has_it(wholly: bool) -> None:
+    """An older version elsewhere is left out, wherever its member stands; who has nothing else is not even read."""
+    old, new = [[dicom(sop="1.1.1.1", PatientID=name, PixelData=name.encode() * 16)] for name in ("OL", "NE")]
+    beside = [] if wholly else [dicom(sop="1.1.1.2", PatientID="BE", PixelData=b"BE" * 16)]
+    members = [Member(name, Destination()) for name in "abc"]
+    for member, files in zip(members, (old + beside, old, new), strict=True):
+        await store(member.backend, *files)
+    first = members[2]
+    expected = ["BE", "NE"] if beside else ["NE"]
+    for retrieve in (wants(View.INSTANCES, AS_STORED, "1.1"), wants(View.PIXELDATA, ANY, "1.1")):
+        found = [data[-2:].decode() for _, data in await parts(await body_of(members, retrieve, first))]
+        assert found == expected
+    documents = json.loads(await read(await body_of(members, wants(View.METADATA, JSON, "1.1"), first)))
+    assert [one["00100020"]["Value"][0] for one in documents] == expected
+
+
+async def test_a_first_one_that_has_nothing_any_more_leaves_it_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it was there twice, and has just left there."""
+    members = [Member(name, MemoryBackend()) for name in "ab"]
+    listing = reads.list_instances
+
+    async def listed(asking: Round, member: Member, resource: Resource) -> Any:
+        found = await listing(asking, member, resource)
+        if member is members[0]:
+            await members[1].backend.delete(Resource("1.1"))
+        return found
+
+    monkeypatch.setattr(reads, "list_instances", listed)
+    for retrieve in (wants(View.INSTANCES, AS_STORED, "1.1"), wants(View.PIXELDATA, ANY, "1.1"), wants(View.METADATA, JSON, "1.1")):
+        for member in members:
+            await store(member.backend, *FILES)
+        body = await body_of(members, retrieve, members[1])
+        found = await read(body)
+        assert all(found.count(one) == 1 for one in FILES) if retrieve.view is View.INSTANCES else len(found) > 4 * 32
+
+
+@pytest.mark.parametrize("loser", [0, 1])
+@pytest.mark.parametrize("first", [None, 0, 1])
+async def test_who_still_has_it_says_why_there_is_nothing(loser: int, first: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither ever had bulk data, and one of them has lost everything since both were listed."""
+    both = [Member(name, MemoryBackend()) for name in "ab"]
+    for member in both:
+        await store(member.backend, samples.report())
+    opening = reads._multipart
+
+    async def later(asking: Round, reading: Any) -> Body:
+        await both[loser].backend.delete(Resource(samples.STUDY))
+        return await opening(asking, reading)
+
+    monkeypatch.setattr(reads, "_multipart", later)
+    with pytest.raises(NotFound, match="no bulk data"):
+        await body_of(both, wants(View.BULKDATA, ANY, samples.STUDY), None if first is None else both[first])
 
 
 async def test_a_form_that_one_of_them_has_not_is_refused_before_the_first_byte(members: list[Member], tmp_path: Path) -> None:

@@ -64,23 +64,33 @@ async def test_what_failed_goes_alone_and_later(local: LocalStore) -> None:
     await fail(local, 1, due=100.0)
     await fail(local, 2, due=50.0)
     assert await waiting(local) == [3, 4]
-    due = await local.read(partial(deliveries.overdue, destination="a", now=time.time()))
+    due = await local.read(partial(deliveries.overdue, destination="a", now=time.time(), longest=1e12))
     assert [(parcel.generation, parcel.attempts) for parcel in due] == [(2, 1)]
-    assert not await local.read(partial(deliveries.overdue, destination="a", now=49.0))
+    assert not await local.read(partial(deliveries.overdue, destination="a", now=49.0, longest=300.0))
     (letter, *_) = await local.read(deliveries.letters)
     assert len(letter.reason) == deliveries.REASON
+
+
+async def test_nothing_waits_for_a_clock_that_was_wrong(local: LocalStore) -> None:
+    await decided(local, "a")
+    now = time.time()
+    await fail(local, 1, due=now + 1e8)  # somebody had set it to another year
+    await fail(local, 2, due=now + 200)
+    for longest, expected in ((300.0, [1]), (1e9, [])):
+        due = await local.read(partial(deliveries.overdue, destination="a", now=now, longest=longest))
+        assert [parcel.generation for parcel in due] == expected
 
 
 async def test_dead_letters_wait_for_people(local: LocalStore) -> None:
     await decided(local, "a", "b")
     await fail(local, 1, dead=True)
     await fail(local, 3, dead=True)
-    assert not await local.read(partial(deliveries.overdue, destination="a", now=time.time()))
+    assert not await local.read(partial(deliveries.overdue, destination="a", now=time.time(), longest=1e12))
     dead = await local.read(partial(deliveries.letters, dead=True))
     assert [(one.generation, one.destination, one.attempts) for one in dead] == [(1, "a", 1), (3, "a", 1)]
     assert await local.write(partial(deliveries.revive, generation=1, destination="b")) == 0
     assert await local.write(partial(deliveries.revive, generation=1)) == 1
-    assert len(await local.read(partial(deliveries.overdue, destination="a", now=time.time()))) == 1
+    assert len(await local.read(partial(deliveries.overdue, destination="a", now=time.time(), longest=1e12))) == 1
     assert await local.write(lambda db: deliveries.drop(db, local, dead)) == 1
     assert len(await sops(local)) == 4  # it still has to go to b
     assert await waiting(local, "b") == [1, 2, 3, 4]
@@ -111,7 +121,7 @@ async def test_who_has_arrived_everywhere_departs(local: LocalStore, monkeypatch
 async def test_what_is_about_to_be_sent_is_only_what_is_left(local: LocalStore) -> None:
     await decided(local, "a")
     await local.delete(Resource("1.1", "1.1.1"))
-    assert await local.write(partial(deliveries.send, destination="a", generations=[1, 2, 3, 4])) == {3, 4}
+    assert await local.write(partial(deliveries.send, destination="a", generations=[1, 2, 3, 4])) == {3: False, 4: False}
     await local.delete(Resource("1.1", "1.1.2", "1.1.2.1"))
     assert await local.read(partial(deliveries.withdrawals, destination="a", limit=9)) == [Resource("1.1", "1.1.2", "1.1.2.1")]
     for resource, expected in ((Resource("1.1"), True), (Resource("1.1", "1.1.2"), True), (Resource("1.1", "1.1.1"), False)):
@@ -132,3 +142,19 @@ async def test_letters_can_be_chosen(tmp_path: Path, chosen: dict[str, object], 
     depth = await spool._local.read(deliveries.depth)
     assert [(one.destination, one.dead, one.instances) for one in depth] == [("default", False, 4)]
     await spool.aclose()
+
+
+async def test_what_was_there_before_is_remembered_from_try_to_try(local: LocalStore) -> None:
+    """And told from what was delivered with equal bytes, and with others."""
+    await decided(local, "a", "b")
+    known = """INSERT INTO delivered SELECT i.generation + 100, '1.1', e.uid, i.uid, i.size, ? FROM instance i
+        JOIN series e ON e.id = i.series WHERE i.generation = ?"""
+    same = "SELECT checksum FROM instance WHERE generation = 1"
+    await local.write(lambda db: db.execute(known, (db.execute(same).fetchone()[0], 1)))
+    await local.write(lambda db: db.execute(known, (b"another", 2)))
+    for preceded in ([1, 3], []):
+        sent = partial(deliveries.send, destination="a", generations=[1, 2, 3, 4], preceded=preceded)
+        assert await local.write(sent) == {1: False, 2: True, 3: True, 4: False}
+    parcels = await local.read(partial(deliveries.fresh, destination="a", limit=9))
+    assert [(one.sent, one.preceded) for one in parcels] == [(True, False), (True, True), (True, True), (True, False)]
+    assert not any(one.sent for one in await local.read(partial(deliveries.fresh, destination="b", limit=9)))
