@@ -17,6 +17,7 @@ from gateway.dicom.header import Instance
 from gateway.dicomweb.media import Accept
 from gateway.dicomweb.query import Query
 from gateway.dicomweb.reasons import Reason, WarningReason
+from gateway.dicomweb.rendering import AS_IT_IS, Rendering
 from gateway.dicomweb.resources import Resource
 
 
@@ -75,6 +76,8 @@ class View(Enum):
     FRAMES = "frames"
     BULKDATA = "bulkdata"
     PIXELDATA = "pixeldata"
+    RENDERED = "rendered"
+    THUMBNAIL = "thumbnail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +88,14 @@ class Retrieve:
     :param accept: what the caller can take, best first; the backend chooses, since it alone knows what is stored.
     :param bulk: for BULKDATA the path of the element below the instance, as metadata spelled it (``7FE00010`` or
         ``54000100/0/54001010``); None for all bulk data of the resource.
+    :param rendering: for RENDERED and THUMBNAIL how the pixels are to be shown; for frames the quality of a lossy encoding.
     """
 
     resource: Resource
     view: View
     accept: Accept
     bulk: str | None = None
+    rendering: Rendering = AS_IT_IS
 
 
 @dataclass(frozen=True, slots=True)
