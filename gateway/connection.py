@@ -21,8 +21,10 @@ from typing import Any, cast
 
 from aiohttp import StreamReader, web
 from aiohttp.http import HttpProcessingError
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway import logs
+from gateway.web.repeats import RAW, Repeats, is_alone
 from gateway.web.service import SERVICE
 
 log = logs.get_logger()
@@ -30,6 +32,9 @@ log = logs.get_logger()
 FRESH = 1.0
 """Seconds in which a connection that is new, or has just been answered, is expected to bring a request; a drain waits that long
 for it. Closing earlier would cut those whose request is on the way (RFC 9112 section 9.5)."""
+
+JOINED = 64 << 10
+"""Bytes of an answer that are copied to go out with its headers in one call."""
 
 _HARMLESS = frozenset({"GET", "HEAD"})
 """Methods that may be cut off anywhere."""
@@ -56,13 +61,18 @@ class Bounds:
 class Connection(web.RequestHandler):
     """One connection; see the rules above."""
 
-    __slots__ = ("_body", "_header_since", "_idle_since", "_owner", "_refused", "_stuck_bytes", "_stuck_since", "_waiting", "_working")
+    __slots__ = (
+        *("_body", "_clean", "_header_since", "_idle_since", "_owner", "_raw", "_refused"),
+        *("_stuck_bytes", "_stuck_since", "_waiting", "_working"),
+    )
 
     def __init__(self, owner: Connections, **kwargs: Any) -> None:
         super().__init__(owner.manager, **kwargs)
         self._owner = owner
         self._refused = False
         self._working = False
+        self._clean = True
+        self._raw: bytes | None = None
         self._body: StreamReader | None = None
         self._waiting: tuple[web.BaseRequest, asyncio.Task[Any] | None] | None = None
         self._idle_since = self._loop.time()
@@ -95,9 +105,36 @@ class Connection(web.RequestHandler):
         """Notes when bytes come that belong to no request yet: the beginning of a header."""
         if self._refused:
             return
+        waits = self._clean and not self._working and self._header_since is None and not self._messages
+        if waits and self._answered_again(data):
+            return
         super().data_received(data)
+        self._note(data, waits=waits)
         if not self._working and self._header_since is None:
             self._header_since = self._loop.time()
+
+    # -- requests that were answered before (see `web.repeats`)
+
+    def _note(self, data: bytes, *, waits: bool) -> None:
+        """Keeps the bytes of a request that came alone. Once anything else came, nobody knows from outside where the parser is."""
+        alone = waits and is_alone(data) and len(self._messages) == 1 and self._messages[0][1] is EMPTY_PAYLOAD and not self._upgraded
+        self._clean, self._raw = alone, data if alone else None
+
+    def _answered_again(self, data: bytes) -> bool:
+        """Whether these bytes were answered, by what they were answered before."""
+        repeats, transport, waiter = self._owner.repeats, self.transport, self._waiter
+        if repeats is None or transport is None or waiter is None or waiter.done() or self._close or self._force_close:
+            return False
+        if transport.get_write_buffer_size() or (answer := repeats.answer(data)) is None:
+            return False
+        head, body = answer
+        if len(body) <= JOINED:
+            transport.write(head + body)
+        else:
+            transport.writelines((head, body))
+        self._idle_since = self._loop.time()
+        self._next_keepalive_close_time = self._idle_since + self._keepalive_timeout
+        return True
 
     def begin(self, request: web.BaseRequest, body: StreamReader) -> None:
         """A header is whole, its request is on its way to a handler. Called in the task that will wait for that."""
@@ -105,6 +142,8 @@ class Connection(web.RequestHandler):
         self._waiting = (request, asyncio.current_task()) if request.method in _HARMLESS else None
         self._working = True
         self._header_since = None
+        if self._raw is not None:
+            request[RAW], self._raw = self._raw, None
 
     def owes(self, now: float) -> bool:
         """Whether an answer is being made, a header is half here, or a request may well be on the way."""
@@ -178,11 +217,15 @@ class Connections:
     """Makes the connections of a worker and watches over them.
 
     :param manager: aiohttp's server, from `AppRunner.server`.
+    :param repeats: answers that are given again; None for none.
     :param kwargs: for `web.RequestHandler`.
     """
 
-    def __init__(self, manager: web.Server, bounds: Bounds, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+    def __init__(
+        self, manager: web.Server, bounds: Bounds, loop: asyncio.AbstractEventLoop, repeats: Repeats | None = None, **kwargs: Any
+    ) -> None:
         self.manager = manager
+        self.repeats = repeats
         self.refused = 0
         self._bounds = bounds
         self._loop = loop

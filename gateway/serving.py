@@ -34,6 +34,7 @@ from gateway.errors import GatewayError
 from gateway.exits import FAILED, MISCONFIGURED, OK
 from gateway.listening import Port
 from gateway.web.middleware import IN_FLIGHT, InFlight
+from gateway.web.repeats import REPEATS, Repeats
 
 LAG_EVERY = 0.5
 """Seconds between two looks at how late the event loop is."""
@@ -154,6 +155,7 @@ async def _build(settings: Settings, build: Build, slot: int) -> web.Application
 async def _drain(in_flight: InFlight, server: Server, connections: Connections, ports: Sequence[Port], stop: Stop) -> bool:
     """Steps 1 and 2 of the head of this file; False when requests were left."""
     in_flight.draining = True
+    connections.repeats = None  # answers have to say from now on that the connection ends
     log.info("draining", requests=in_flight.count)
     await stop.patience(asyncio.sleep(server.drain_delay), server.drain_delay + 1)
     for port in ports:
@@ -189,7 +191,7 @@ async def opened(app: web.Application, server: Server, sockets: Sequence[socket.
     async with AsyncExitStack() as held:
         held.push_async_callback(runner.cleanup)
         await runner.setup()
-        connections = _connections(runner, server)
+        connections = _connections(runner, server, app.get(REPEATS))
         for watch in (connections.keep_sweeping(), watch_lag()):
             held.callback(asyncio.create_task(watch).cancel)
         tls = listening.tls_context(server)
@@ -200,12 +202,13 @@ async def opened(app: web.Application, server: Server, sockets: Sequence[socket.
         yield connections, ports
 
 
-def _connections(runner: web.AppRunner, server: Server) -> Connections:
+def _connections(runner: web.AppRunner, server: Server, repeats: Repeats | None) -> Connections:
     if runner.server is None:
         raise RuntimeError("the runner was not set up")
     bounds = Bounds(server.header_timeout, server.idle_timeout, server.stall_timeout, server.connections)
     # Requests with a Content-Encoding arrive as they were sent and are refused: inflating them would let bombs in.
-    return Connections(runner.server, bounds, asyncio.get_running_loop(), access_log=None, auto_decompress=False, read_bufsize=READ_BUFFER)
+    loop = asyncio.get_running_loop()
+    return Connections(runner.server, bounds, loop, repeats, access_log=None, auto_decompress=False, read_bufsize=READ_BUFFER)
 
 
 async def watch_lag() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from gateway.dicom.header import Instance
 from gateway.dicomweb.media import Accept
@@ -122,11 +122,13 @@ class Served:
     :param cache: whether it was kept from before; None where nothing is ever kept.
     :param age: seconds since it was got from where it rests (RFC 9111 5.1).
     :param warnings: sentences for people: what is missing, what may be out of date. They name stores, never patients.
+    :param still: tells the age of this very answer, and counts it as given once more; None when another one would be given now.
     """
 
     cache: Literal["hit", "miss", "stale"] | None = None
     age: float = 0.0
     warnings: tuple[str, ...] = ()
+    still: Callable[[], float | None] | None = field(default=None, compare=False)
 
 
 PLAIN = Served()
@@ -197,6 +199,28 @@ class Health:
     ready: bool
     writable: bool = True
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How much a store holds.
+
+    :param size: bytes of all instances; None where to know it would take long.
+    """
+
+    studies: int
+    series: int
+    instances: int
+    size: int | None = None
+
+
+@runtime_checkable
+class Countable(Protocol):
+    """What a backend may be besides, where it can count without asking anybody else."""
+
+    async def tally(self) -> Tally | None:
+        """What there is now, in some milliseconds; None where what is behind cannot count."""
+        ...
 
 
 class Backend(Protocol):

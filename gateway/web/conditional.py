@@ -53,12 +53,13 @@ class Validators:
         if self.etag is not None:
             headers["ETag"] = f'{"W/" * self.weak}"{self.etag}"'
         if self.modified is not None:
-            headers["Last-Modified"] = _date(last_modified(self.modified))
+            headers["Last-Modified"] = http_date(last_modified(self.modified))
         return headers
 
 
 @lru_cache(maxsize=1024)
-def _date(second: int) -> str:
+def http_date(second: int) -> str:
+    """A moment as HTTP writes it, in whole seconds since the epoch (RFC 9110 5.6.7)."""
     return formatdate(second, usegmt=True)
 
 

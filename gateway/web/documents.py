@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.backends.base import PLAIN, Body, Served
 from gateway.web.compression import MINIMUM
 from gateway.web.conditional import Validators, coded, unchanged
+from gateway.web.context import context_of
 from gateway.web.encoding import Coding, Wanted, wanted
 from gateway.web.sending import send
 from gateway.web.served import story
@@ -22,6 +23,7 @@ async def found(
 
     :param validators: of the document without a content coding; their tag is strong.
     """
+    context_of(request).still = served.still
     coding = _coding(request, data)
     validators = _coded(validators, coding)
     headers = service.caching | validators.headers | story(served)
@@ -40,6 +42,7 @@ async def streamed(request: web.Request, service: Service, body: Body, validator
     own = _coded(validators, coding)
     if unchanged(request, own):
         await body.aclose()
+        context_of(request).still = body.served.still
         return web.Response(status=304, headers=service.caching | own.headers | story(body.served))
     made = None if coding is None else service.compression.body(coding, body, own.etag)
     headers = service.caching | story(body.served)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import random
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -23,13 +21,15 @@ from gateway import logs, metrics
 from gateway.backends.caller import CALLER, NOBODY, Caller
 from gateway.errors import Busy, GatewayError, InstanceError, NotAuthenticated, RangeNotSatisfiable
 from gateway.metrics import Transaction
-from gateway.web.context import CONTEXT, Context
+from gateway.web.context import CONTEXT, Context, new_request_id, request_id_of
+from gateway.web.recording import record
+from gateway.web.repeats import Repeats, noted
 from gateway.web.service import SERVICE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-OPEN: frozenset[Transaction] = frozenset({"health"})
-"""Transactions that need no credentials: probes have none."""
+OPEN: frozenset[Transaction] = frozenset({"health", "page"})
+"""Transactions that need no credentials: probes have none, and pages are opened by people before they can show any."""
 
 _CORS_REQUEST_HEADERS = (
     "Authorization, Accept, Cache-Control, Content-Type, If-Modified-Since, If-None-Match, If-Range, Range, X-Request-Id"
@@ -80,12 +80,14 @@ class Edge:
     :param tokens: asked for the bearer tokens that are let in, each time; None lets everybody in.
     :param cors_origins: origins of browser viewers, or ``*``.
     :param stall_timeout: seconds without a byte, either way, before a connection is cut.
+    :param repeats: is shown every answer; None keeps none.
     """
 
     tokens: Callable[[], Awaitable[Sequence[bytes]]] | None = None
     cors_origins: frozenset[str] = frozenset()
     stall_timeout: float = 30.0
     transactions: Mapping[object, Transaction] = field(default_factory=dict)
+    repeats: Repeats | None = None
 
 
 def make(edge: Edge, in_flight: InFlight) -> Middleware:
@@ -95,7 +97,7 @@ def make(edge: Edge, in_flight: InFlight) -> Middleware:
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         resource = request.match_info.route.resource
         transaction = edge.transactions.get((request.method, resource.canonical if resource else None), "other")
-        context = Context(_request_id(request), transaction, edge.stall_timeout)
+        context = Context(request_id_of(request.headers) or new_request_id(), transaction, edge.stall_timeout)
         request[CONTEXT] = context
         CALLER.set(_caller(request.headers))
         gauge = metrics.of_transaction(transaction).in_flight
@@ -120,7 +122,7 @@ def make(edge: Edge, in_flight: InFlight) -> Middleware:
         finally:
             gauge.dec()
             in_flight.leave()
-            _record(request, context, status, resource.canonical if resource else "none")
+            record(request.method, context, status, resource.canonical if resource else "none")
 
     return around
 
@@ -146,14 +148,6 @@ async def _answer(request: web.Request, handler: Handler, edge: Edge, context: C
         return problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"an error of the gateway; its log has it under {context.request_id}")
 
 
-def _request_id(request: web.Request) -> str:
-    given = request.headers.get("X-Request-Id", "")
-    # An id from outside ends up in our log: letters, digits and hyphens cannot forge a line, and are no name.
-    if 8 <= len(given) <= 64 and given.isascii() and given.replace("-", "").isalnum():
-        return given
-    return f"{random.getrandbits(64):016x}"  # a name and no secret: to ask the kernel for one costs a search 4 % of its CPU time
-
-
 # -- who
 
 
@@ -165,11 +159,16 @@ def _caller(headers: Mapping[str, str]) -> Caller:
     return Caller(headers.get(hdrs.AUTHORIZATION), fresh)
 
 
-def _authenticate(request: web.Request, tokens: Sequence[bytes]) -> None:
+def is_known(request: web.Request, tokens: Sequence[bytes]) -> bool:
+    """Whether the caller shows one of the tokens that are let in."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     given = token.strip().encode(errors="surrogateescape")  # as aiohttp decoded it: the very bytes that were sent
     known = [hmac.compare_digest(given, one) for one in tokens]  # all are compared: the time tells nothing
-    if scheme.lower() != "bearer" or not any(known):
+    return scheme.lower() == "bearer" and any(known)
+
+
+def _authenticate(request: web.Request, tokens: Sequence[bytes]) -> None:
+    if not is_known(request, tokens):
         raise NotAuthenticated("send Authorization: Bearer with a token that this gateway knows")
 
 
@@ -249,31 +248,6 @@ def _to_send(request: web.Request, response: web.StreamResponse) -> int:
     return 0
 
 
-def _record(request: web.Request, context: Context, status: int, route: str) -> None:
-    now = time.perf_counter()
-    seconds = now - context.started
-    transaction = context.transaction
-    series = metrics.of_transaction(transaction)
-    metrics.answered(transaction, status).inc()
-    series.seconds.observe(seconds)
-    series.first_byte.observe((context.first or now) - context.started)
-    series.sent.inc(context.sent)
-    if context.instances:
-        series.instances.inc(context.instances)
-    if transaction != "health":
-        logs.line(
-            "request",
-            method=request.method if request.method in hdrs.METH_ALL else "other",
-            route=route,
-            status=status,
-            received=context.received,
-            sent=context.sent,
-            instances=context.instances,
-            seconds=round(seconds, 6),
-            request_id=context.request_id,
-        )
-
-
 _REQUEST_ID, _TYPE_OPTIONS = istr("X-Request-Id"), istr("X-Content-Type-Options")
 
 
@@ -292,5 +266,6 @@ def on_prepare(edge: Edge) -> Callable[[web.Request, web.StreamResponse], Awaita
             if "Vary" in cors and "Vary" in headers:
                 cors["Vary"] = f"{headers['Vary']}, {cors['Vary']}"
             headers.update(cors)
+        noted(edge.repeats, request, response)
 
     return add

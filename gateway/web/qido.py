@@ -17,6 +17,7 @@ from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import NotAcceptable
 from gateway.web import documents
 from gateway.web.conditional import Validators, tag
+from gateway.web.context import context_of
 from gateway.web.finished import Document, Finished
 from gateway.web.served import story, warnings
 from gateway.web.service import Service, asked_for, base_url
@@ -58,6 +59,7 @@ async def _search(request: web.Request, service: Service, level: Level) -> web.S
     )
     matches = await service.backend(request).search(query)
     if not matches.results:
+        context_of(request).still = matches.served.still
         return _warned(web.Response(status=204, headers=service.caching | story(matches.served)), matches)
     body, etag = await _made(matches, base_url(request, service).encode(), media_type, service.finished)
     validators = Validators(etag, modified=matches.modified)

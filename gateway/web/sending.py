@@ -56,7 +56,9 @@ async def send(request: web.Request, body: Body, status: int = 200, headers: dic
         data = await _whole(body, taken)
         if data is None or len(data) > WHOLE:
             return await _send(request, replace(body, pieces=_resumed(taken, body)), status, headers or {}, data)
-        context_of(request).instances += body.instances
+        context = context_of(request)
+        context.instances += body.instances
+        context.still = body.served.still
         return web.Response(body=data, status=status, headers={"Content-Type": body.media_type} | (headers or {}))
     finally:
         close_pieces(taken)
@@ -93,9 +95,11 @@ async def _send(request: web.Request, body: Body, status: int, headers: dict[str
         response.enable_chunked_encoding()
     else:
         response.force_close()  # nothing else tells a client of HTTP/1.0 where the body ends
+    if data is not None:
+        context.still, context.whole = body.served.still, data
+    context.instances += body.instances
     writer = await response.prepare(request)
     context.first_byte()
-    context.instances += body.instances
     if request.method == "HEAD" or status == HTTPStatus.NOT_MODIFIED or writer is None:
         return response
     try:

@@ -44,31 +44,43 @@ Key = tuple[str, str, str, str]
 
 
 class Held:
-    """A file without a name, open until nobody refers to it any more. Its methods block."""
+    """A file without a name, open until nobody refers to it any more. Its methods block.
 
-    def __init__(self, area: Area) -> None:
+    :param announced: bytes that are to come, as far as somebody said: room is made for them now, so that of many files that do not
+        fit the last ones are refused at once, instead of all of them half way.
+    :raises TooLarge: more than the whole area. :raises Busy: others hold the rest of it.
+    """
+
+    def __init__(self, area: Area, announced: int = 0) -> None:
         self.descriptor = area.opened()
+        self.size = 0
+        """Bytes written."""
         self._area = area
         self._taken = [0]
         finalize(self, area.closed, self.descriptor, self._taken)
-
-    @property
-    def size(self) -> int:
-        """Bytes written."""
-        return self._taken[0]
+        self._take(announced)
 
     def write(self, pieces: list[bytes]) -> None:
         """Adds bytes.
 
         :raises TooLarge: more than the whole area. :raises Busy: others hold the rest of it. :raises OSError: the disk is full.
         """
-        count = sum(map(len, pieces))
-        self._area.take(count, self.size)
-        self._taken[0] += count
+        self.size += sum(map(len, pieces))
+        self._take(self.size - self._taken[0])
         for piece in pieces:
             view = memoryview(piece)
             while view:
                 view = view[os.write(self.descriptor, view) :]
+
+    def settle(self) -> None:
+        """No more bytes will come: what was announced beyond is room for others."""
+        self._area.give(self._taken[0] - self.size)
+        self._taken[0] = self.size
+
+    def _take(self, count: int) -> None:
+        if count > 0:
+            self._area.take(count, self._taken[0])
+            self._taken[0] += count
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +198,15 @@ class Area:
                 raise Busy("too many instances are being cut out of at once (area_bytes); try again")
             self._taken += count
 
+    def give(self, count: int) -> None:
+        """Room that is not needed any more."""
+        with self._lock:
+            self._taken -= count
+
     def closed(self, descriptor: int, taken: list[int]) -> None:
         """A file is not needed any more."""
         os.close(descriptor)
-        with self._lock:
-            self._taken -= taken[0]
+        self.give(taken[0])
 
 
 def _slot(study: str) -> int:

@@ -219,8 +219,9 @@ class Cutting:
         answer = await self._fetching.instances(resource, transaction=transaction)
         try:
             async with aclosing(events(answer)) as arriving:
-                file = await run(partial(Held, self._area))
+                file = await run(partial(Held, self._area, answer.length or 0))
                 found = await self._received(arriving, file)
+                file.settle()
         except InstanceError as error:
             raise OriginFailed(f"The origin's instance cannot be read: {error.message}") from None
         except OSError:

@@ -98,3 +98,24 @@ def test_a_file_system_without_nameless_files_will_do(tmp_path: Path, monkeypatc
     monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY | os.O_CREAT | os.O_EXCL)
     assert resting(area).read(0, 4) == b"0123"
     assert [path.name for path in (tmp_path / "area").iterdir()] == ["stamps"]
+
+
+def test_room_that_is_announced_is_taken_at_once_and_what_is_too_much_given_back(tmp_path: Path) -> None:
+    area = Area(tmp_path / "area", 100)
+    first = Held(area, announced=60)
+    assert area.taken == 60
+    with pytest.raises(Busy):
+        Held(area, announced=60)
+    with pytest.raises(TooLarge):
+        Held(area, announced=101)
+    gc.collect()
+    assert area.taken == 60
+    first.write([bytes(50)])
+    first.settle()
+    assert (first.size, area.taken) == (50, 50)
+    second = Held(area, announced=50)
+    with pytest.raises(Busy):  # more than it said
+        second.write([bytes(51)])
+    del first, second
+    gc.collect()
+    assert area.taken == 0
