@@ -1,0 +1,249 @@
+"""Projects, datasets, DICOM stores and operations of the Cloud Healthcare API (``/v1`` and ``/v1beta1``).
+
+What is below ``dicomWeb`` is answered by the rooms that answer it elsewhere (`stow`, `qido`, `wado`, `rendered`), in the dialect of
+`dialect`; only deleting is another thing here.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from gateway.backends.projects import Projects
+from gateway.backends.registry.datasets import Page, Registered
+from gateway.dicomweb.resources import Resource
+from gateway.errors import BadRequest, NotImplementedHere
+from gateway.healthcare import names, resources
+from gateway.web.context import context_of
+from gateway.web.service import Service
+
+PAGE, PAGE_MOST = 100, 1000
+"""Datasets, stores or operations in one answer, and at most; Google's bounds."""
+
+_JSON = "application/json; charset=UTF-8"
+_DICOM = "google.cloud.healthcare.{version}.dicomweb.DicomService."
+
+
+# -- locations and datasets
+
+
+async def list_locations(request: web.Request, service: Service) -> web.Response:
+    """``GET /v1/projects/{project}/locations``."""
+    project = names.location_name(request.match_info["project"], "local").project
+    found = [_location(names.location_name(project, one)) for one in await projects_of(service).locations(project)]
+    return _told({"locations": found})
+
+
+async def get_location(request: web.Request, service: Service) -> web.Response:
+    """``GET /v1/projects/{project}/locations/{location}``: any will do."""
+    return _told(_location(_location_of(request)))
+
+
+async def create_dataset(request: web.Request, service: Service) -> web.Response:
+    """``POST …/datasets?datasetId=``: an operation that has ended."""
+    name = names.dataset_name(_location_of(request), request.query.get("datasetId", ""))
+    fields = resources.dataset(await _body(request))
+    method = f"google.cloud.healthcare.{_version(request)}.dataset.DatasetService.CreateDataset"
+    operation = await projects_of(service).create_dataset(name, fields, method)
+    return _told(operation.to_json(_version(request)))
+
+
+async def list_datasets(request: web.Request, service: Service) -> web.Response:
+    """``GET …/datasets``."""
+    page = _page(request)
+    found = await projects_of(service).datasets(_location_of(request), Page(page.size + 1, page.after))
+    return _listed("datasets", found, page)
+
+
+async def get_dataset(request: web.Request, service: Service) -> web.Response:
+    """``GET …/datasets/{dataset}``."""
+    return _told(_shown(await projects_of(service).dataset(_dataset_of(request))))
+
+
+async def patch_dataset(request: web.Request, service: Service) -> web.Response:
+    """``PATCH …/datasets/{dataset}?updateMask=``."""
+    name = _dataset_of(request)
+    old = (await projects_of(service).dataset(name)).fields
+    fields = resources.dataset(resources.patched(old, await _body(request), request.query.get("updateMask"), resources.DATASET_FIELDS))
+    await projects_of(service).change_dataset(name, fields)
+    return _told(_shown(await projects_of(service).dataset(name)))
+
+
+async def delete_dataset(request: web.Request, service: Service) -> web.Response:
+    """``DELETE …/datasets/{dataset}``, with every store in it."""
+    await projects_of(service).delete_dataset(_dataset_of(request))
+    return _told({})
+
+
+# -- DICOM stores
+
+
+async def create_store(request: web.Request, service: Service) -> web.Response:
+    """``POST …/dicomStores?dicomStoreId=``."""
+    name = names.store_name(_dataset_of(request), request.query.get("dicomStoreId", ""))
+    return _told(_shown(await projects_of(service).create_store(name, resources.store(await _body(request)))))
+
+
+async def list_stores(request: web.Request, service: Service) -> web.Response:
+    """``GET …/dicomStores``, by labels where ``filter=`` says so."""
+    page, expression = _page(request), request.query.get("filter", "")
+    dataset, found = _dataset_of(request), list[Registered]()
+    after = page.after
+    while len(found) <= page.size:  # what the filter leaves out does not count
+        some = await projects_of(service).stores(dataset, Page(PAGE_MOST, after))
+        found += [one for one in some if resources.matches(one.fields.get("labels", {}), expression)]
+        if len(some) < PAGE_MOST:
+            break
+        after = some[-1].name
+    return _listed("dicomStores", found, page)
+
+
+async def get_store(request: web.Request, service: Service) -> web.Response:
+    """``GET …/dicomStores/{store}``."""
+    return _told(_shown(await projects_of(service).store(store_of(request))))
+
+
+async def patch_store(request: web.Request, service: Service) -> web.Response:
+    """``PATCH …/dicomStores/{store}?updateMask=``."""
+    name = store_of(request)
+    old = (await projects_of(service).store(name)).fields
+    fields = resources.store(resources.patched(old, await _body(request), request.query.get("updateMask"), resources.STORE_FIELDS))
+    await projects_of(service).change_store(name, fields)
+    return _told(_shown(await projects_of(service).store(name)))
+
+
+async def delete_store(request: web.Request, service: Service) -> web.Response:
+    """``DELETE …/dicomStores/{store}``, with all that it holds."""
+    await projects_of(service).delete_store(store_of(request))
+    return _told({})
+
+
+# -- operations
+
+
+async def list_operations(request: web.Request, service: Service) -> web.Response:
+    """``GET …/operations``."""
+    page = _page(request)
+    found = await projects_of(service).operations(_dataset_of(request), Page(page.size + 1, page.after))
+    answer: dict[str, Any] = {"operations": [one.to_json(_version(request)) for one in found[: page.size]]} if found else {}
+    if len(found) > page.size:
+        answer["nextPageToken"] = _token(found[page.size - 1].name.rpartition("/")[2])
+    return _told(answer)
+
+
+async def get_operation(request: web.Request, service: Service) -> web.Response:
+    """``GET …/operations/{operation}``: what clients poll."""
+    operation = await projects_of(service).operation(_operation_of(request))
+    return _told(operation.to_json(_version(request)))
+
+
+async def cancel_operation(request: web.Request, service: Service) -> web.Response:
+    """``POST …/operations/{operation}:cancel``."""
+    await projects_of(service).cancel(_operation_of(request))
+    return _told({})
+
+
+async def delete(request: web.Request, service: Service) -> web.Response:
+    """``DELETE …/dicomWeb/studies/…``: an operation for a study or series, ``{}`` for an instance."""
+    found = request.match_info
+    resource = Resource.parse(found.get("study"), found.get("series"), found.get("instance"))
+    if resource.level == "instance":
+        context_of(request).instances += await service.backend(request).delete(resource)
+        return _told({})
+    method = _DICOM.format(version=_version(request)) + ("DeleteStudy" if resource.level == "study" else "DeleteSeries")
+    operation = await projects_of(service).delete(store_of(request), resource, method)
+    return _told(operation.to_json(_version(request)))
+
+
+async def unimplemented(request: web.Request, service: Service) -> web.Response:
+    """What Google's API has and this gateway does not."""
+    raise NotImplementedHere("this gateway does not implement that method of the Cloud Healthcare API")
+
+
+# -- what a request names
+
+
+def store_of(request: web.Request) -> names.StoreName:
+    """The DICOM store of a URL.
+
+    :raises BadRequest: when a part of its name is none.
+    """
+    return names.store_name(_dataset_of(request), request.match_info["store"])
+
+
+def _location_of(request: web.Request) -> names.LocationName:
+    return names.location_name(request.match_info["project"], request.match_info["location"])
+
+
+def _dataset_of(request: web.Request) -> names.DatasetName:
+    return names.dataset_name(_location_of(request), request.match_info["dataset"])
+
+
+def _operation_of(request: web.Request) -> names.OperationName:
+    return names.operation_name(_dataset_of(request), request.match_info["operation"])
+
+
+def _version(request: web.Request) -> str:
+    return request.path.split("/", 2)[1]
+
+
+def projects_of(service: Service) -> Projects:
+    """:raises NotImplementedHere: when this gateway has no datasets."""
+    if service.projects is None:
+        raise NotImplementedHere("this gateway has no datasets")
+    return service.projects
+
+
+async def _body(request: web.Request) -> object:
+    raw = await request.read()
+    try:
+        return orjson.loads(raw) if raw.strip() else None
+    except orjson.JSONDecodeError:
+        raise BadRequest("the body is no JSON") from None
+
+
+# -- answers
+
+
+def _told(answer: dict[str, Any]) -> web.Response:
+    return web.Response(body=orjson.dumps(answer), headers={"Content-Type": _JSON}, status=HTTPStatus.OK)
+
+
+def _shown(one: Registered) -> dict[str, Any]:
+    return {"name": one.name, **one.fields}
+
+
+def _location(name: names.LocationName) -> dict[str, Any]:
+    return {"name": str(name), "locationId": name.location, "displayName": name.location}
+
+
+def _listed(what: str, found: Sequence[Registered], page: Page) -> web.Response:
+    answer: dict[str, Any] = {what: [_shown(one) for one in found[: page.size]]} if found else {}
+    if len(found) > page.size:
+        answer["nextPageToken"] = _token(found[page.size - 1].name)
+    return _told(answer)
+
+
+def _page(request: web.Request) -> Page:
+    """``pageSize`` and ``pageToken``.
+
+    :raises BadRequest: when one is none.
+    """
+    size = request.query.get("pageSize", "") or "0"
+    if not size.isascii() or not size.isdecimal() or len(size) > 9:
+        raise BadRequest("pageSize is a number")
+    try:
+        after = urlsafe_b64decode(request.query.get("pageToken", "").encode("ascii")).decode()
+    except (NotBase64, UnicodeError, ValueError):
+        raise BadRequest("pageToken is none that this gateway gave") from None
+    return Page(min(int(size), PAGE_MOST) or PAGE, after)
+
+
+def _token(name: str) -> str:
+    return urlsafe_b64encode(name.encode()).decode()

@@ -1,0 +1,108 @@
+"""Every URL of the Cloud Healthcare API that the gateway answers, on one screen; below ``/v1`` and ``/v1beta1`` alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import wraps
+from typing import NamedTuple
+
+from aiohttp import web
+
+from gateway.metrics import Transaction
+from gateway.web import healthcare, qido, rendered, stow, wado
+from gateway.web.context import context_of
+from gateway.web.dialect import VERSIONS
+from gateway.web.service import Handler, Service
+
+
+class Place(NamedTuple):
+    """A row; see `routes.Route`."""
+
+    method: str
+    path: str
+    transaction: Transaction
+    handler: Handler
+
+
+# No id has a colon: it begins the name of a method.
+LOCATIONS = "/projects/{project}/locations"
+_LOCATION = LOCATIONS + "/{location}"
+_DATASETS = _LOCATION + "/datasets"
+_DATASET = _DATASETS + "/{dataset:[^/:]+}"
+_STORES = _DATASET + "/dicomStores"
+_STORE = _STORES + "/{store:[^/:]+}"
+_OPERATIONS = _DATASET + "/operations"
+_OPERATION = _OPERATIONS + "/{operation:[^/:]+}"
+DICOM_WEB = _STORE + "/dicomWeb"
+_STUDY = "/studies/{study}"
+_SERIES = _STUDY + "/series/{series}"
+_INSTANCE = _SERIES + "/instances/{instance}"
+_FRAMES = _INSTANCE + "/frames/{frames}"
+
+_MANAGED = (
+    Place("GET", LOCATIONS, "other", healthcare.list_locations),
+    Place("GET", _LOCATION, "other", healthcare.get_location),
+    Place("POST", _DATASETS, "other", healthcare.create_dataset),
+    Place("GET", _DATASETS, "other", healthcare.list_datasets),
+    Place("GET", _DATASET, "other", healthcare.get_dataset),
+    Place("PATCH", _DATASET, "other", healthcare.patch_dataset),
+    Place("DELETE", _DATASET, "other", healthcare.delete_dataset),
+    Place("POST", _STORES, "other", healthcare.create_store),
+    Place("GET", _STORES, "other", healthcare.list_stores),
+    Place("GET", _STORE, "other", healthcare.get_store),
+    Place("PATCH", _STORE, "other", healthcare.patch_store),
+    Place("DELETE", _STORE, "other", healthcare.delete_store),
+    Place("GET", _OPERATIONS, "other", healthcare.list_operations),
+    Place("GET", _OPERATION, "other", healthcare.get_operation),
+    Place("POST", _OPERATION + ":cancel", "other", healthcare.cancel_operation),
+)
+
+_BELOW = (
+    Place("POST", "/studies", "store", stow.store),
+    Place("POST", _STUDY, "store", stow.store),
+    Place("GET", "/studies", "search", qido.search_studies),
+    Place("GET", "/series", "search", qido.search_series),
+    Place("GET", "/instances", "search", qido.search_instances),
+    Place("GET", _STUDY + "/series", "search", qido.search_series),
+    Place("GET", _STUDY + "/instances", "search", qido.search_instances),
+    Place("GET", _SERIES + "/instances", "search", qido.search_instances),
+    Place("GET", _STUDY, "retrieve", wado.retrieve_instances),
+    Place("GET", _SERIES, "retrieve", wado.retrieve_instances),
+    Place("GET", _INSTANCE, "retrieve", wado.retrieve_instances),
+    Place("GET", _STUDY + "/metadata", "metadata", wado.retrieve_metadata),
+    Place("GET", _SERIES + "/metadata", "metadata", wado.retrieve_metadata),
+    Place("GET", _INSTANCE + "/metadata", "metadata", wado.retrieve_metadata),
+    Place("GET", _FRAMES, "frames", wado.retrieve_frames),
+    Place("GET", _INSTANCE + "/rendered", "rendered", rendered.retrieve_rendered),
+    Place("GET", _FRAMES + "/rendered", "rendered", rendered.retrieve_rendered),
+    Place("GET", _INSTANCE + "/bulkdata/{bulk:.+}", "bulkdata", wado.retrieve_bulkdata),
+    Place("DELETE", _STUDY, "delete", healthcare.delete),
+    Place("DELETE", _SERIES, "delete", healthcare.delete),
+    Place("DELETE", _INSTANCE, "delete", healthcare.delete),
+)
+
+
+def places() -> Iterator[Place]:
+    """All of them with their whole paths. What Google's API has besides is answered 501, by whatever method it is asked for."""
+    for version in VERSIONS:
+        yield from (place._replace(path=version + place.path) for place in _MANAGED)
+        for place in _BELOW:
+            yield place._replace(path=version + DICOM_WEB + place.path, handler=_at_store(place.handler))
+
+
+def others() -> Iterator[Place]:
+    """What comes after all other routes."""
+    for version in VERSIONS:
+        yield Place("*", version + "/projects/{rest:.+}", "other", healthcare.unimplemented)
+
+
+def _at_store(handler: Handler) -> Handler:
+    @wraps(handler)
+    async def found(request: web.Request, /, service: Service) -> web.StreamResponse:
+        name, context, projects = healthcare.store_of(request), context_of(request), healthcare.projects_of(service)
+        context.backend = await projects.backend(name)
+        if context.transaction == "store":
+            context.closed = await projects.deleting(name)
+        return await handler(request, service=service)
+
+    return found
