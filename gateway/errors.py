@@ -15,6 +15,7 @@
     ├── TooLarge                  413  a configured limit would be passed
     ├── UnsupportedMediaType      415  a body of a kind that is not stored
     ├── RangeNotSatisfiable       416  a Range beyond the end
+    ├── NotImplementedHere        501  what the API of this route has, and this gateway does not
     ├── OriginFailed              502  the origin behind a store cannot be reached, or answered with an error or with nonsense
     ├── Busy                      503  try again later (Retry-After)
     ├── StoreUnavailable          503  the store cannot be trusted with writes at the moment
@@ -129,6 +130,12 @@ class RangeNotSatisfiable(GatewayError):
     def __init__(self, message: str, size: int) -> None:
         super().__init__(message)
         self.size = size
+
+
+class NotImplementedHere(GatewayError):
+    """The API of this route has it, and this gateway does not."""
+
+    status = 501
 
 
 class OriginFailed(GatewayError):

@@ -79,13 +79,22 @@ class Intake:
 
     :param events: the scanner's events, as the socket brings them.
     :param study: the Study Instance UID of the URL, which every instance must have.
+    :param closed: studies that take nothing, for they are being deleted.
     """
 
-    def __init__(self, events: AsyncIterator[Event], limits: IntakeLimits, budget: Budget, study: str | None = None) -> None:
+    def __init__(
+        self,
+        events: AsyncIterator[Event],
+        limits: IntakeLimits,
+        budget: Budget,
+        study: str | None = None,
+        closed: frozenset[str] = frozenset(),
+    ) -> None:
         self._events = events
         self._limits = limits
         self._budget = budget
         self._study = study
+        self._closed = closed
         self._in_part = False
         self.parts = 0
         self.failed: list[Failed] = []
@@ -137,9 +146,14 @@ class Intake:
 
     def _check_study(self, instance: Instance) -> None:
         if self._study is not None and instance.study != self._study:
-            error = InstanceError(Reason.PROCESSING_FAILURE, "the instance is of another study than the URL names", 0x0020000D)
-            error.sop, error.sop_class = instance.sop, instance.sop_class
-            raise error
+            reason = "the instance is of another study than the URL names"
+        elif instance.study in self._closed:
+            reason = "the study is being deleted; try again when the operation has ended"
+        else:
+            return
+        error = InstanceError(Reason.PROCESSING_FAILURE, reason, 0x0020000D)
+        error.sop, error.sop_class = instance.sop, instance.sop_class
+        raise error
 
     async def _body(self, held: list[bytes]) -> AsyncGenerator[bytes, None]:
         size = 0

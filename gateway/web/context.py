@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from gateway.backends.base import Backend
 from gateway.metrics import Transaction
 
 
@@ -26,6 +27,10 @@ class Context:
     instances: int = 0
     still: Callable[[], float | None] | None = None
     """See `Served.still`, where the answer has one."""
+    backend: Backend | None = None
+    """The store, where its name had to be looked up."""
+    closed: frozenset[str] = frozenset()
+    """Studies of it that are being deleted, and take nothing."""
     whole: bytes | None = None
     """All of a body that is written in one call."""
 

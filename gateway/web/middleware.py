@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-import orjson
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 from multidict import istr
@@ -22,6 +21,7 @@ from gateway.backends.caller import CALLER, NOBODY, Caller
 from gateway.errors import Busy, GatewayError, InstanceError, NotAuthenticated, RangeNotSatisfiable
 from gateway.metrics import Transaction
 from gateway.web.context import CONTEXT, Context, new_request_id, request_id_of
+from gateway.web.dialect import dialect_of
 from gateway.web.recording import record
 from gateway.web.repeats import Repeats, noted
 from gateway.web.service import SERVICE
@@ -137,7 +137,7 @@ async def _answer(request: web.Request, handler: Handler, edge: Edge, context: C
     except GatewayError as error:
         return _refusal(request, error)
     except InstanceError as error:
-        return problem(HTTPStatus.BAD_REQUEST, error.message)
+        return dialect_of(request).problem(HTTPStatus.BAD_REQUEST, error.message)
     except web.HTTPException as error:
         return _from_aiohttp(request, error)
     except ConnectionError:
@@ -145,7 +145,8 @@ async def _answer(request: web.Request, handler: Handler, edge: Edge, context: C
     except Exception as error:
         # Something of ours is wrong. The caller learns where to ask, and nothing else.
         _log.error("request failed", request_id=context.request_id, exc_info=error)
-        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"an error of the gateway; its log has it under {context.request_id}")
+        where = f"an error of the gateway; its log has it under {context.request_id}"
+        return dialect_of(request).problem(HTTPStatus.INTERNAL_SERVER_ERROR, where)
 
 
 # -- who
@@ -175,15 +176,8 @@ def _authenticate(request: web.Request, tokens: Sequence[bytes]) -> None:
 # -- errors
 
 
-def problem(status: int, detail: str) -> web.Response:
-    """An error body (RFC 9457), the same for every route that speaks the standard's dialect."""
-    title = HTTPStatus(status).phrase
-    body = {"title": title, "status": status, "detail": detail}
-    return web.Response(body=orjson.dumps(body), status=status, headers={"Content-Type": "application/problem+json"})
-
-
 def _refusal(request: web.Request, error: GatewayError) -> web.Response:
-    response = problem(error.status, error.message)
+    response = dialect_of(request).problem(error.status, error.message)
     if isinstance(error, NotAuthenticated):
         response.headers["WWW-Authenticate"] = 'Bearer realm="dicomweb"'
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -200,13 +194,13 @@ def _from_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamR
         allowed = ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=HTTPStatus.NO_CONTENT, headers={"Allow": allowed})
-        response = problem(error.status, f"{request.method} is not possible here; {allowed} are")
+        response = dialect_of(request).problem(error.status, f"{request.method} is not possible here; {allowed} are")
         response.headers["Allow"] = allowed
         return response
     if error.status < HTTPStatus.BAD_REQUEST:
         return error
     detail = "no such route; the default store is at /dicom-web" if error.status == HTTPStatus.NOT_FOUND else error.reason
-    return problem(error.status, detail)
+    return dialect_of(request).problem(error.status, detail)
 
 
 # -- CORS (PS3.18 8.10; the Fetch standard)

@@ -18,6 +18,7 @@ from gateway.errors import NotAcceptable
 from gateway.web import documents
 from gateway.web.conditional import Validators, tag
 from gateway.web.context import context_of
+from gateway.web.dialect import Dialect, dialect_of
 from gateway.web.finished import Document, Finished
 from gateway.web.served import story, warnings
 from gateway.web.service import Service, asked_for, base_url
@@ -44,7 +45,9 @@ async def _search(request: web.Request, service: Service, level: Level) -> web.S
     media_type = _chosen(*asked_for(request))
     if media_type is None:
         raise NotAcceptable("search results are application/dicom+json")
-    limits = service.search_limits
+    dialect = dialect_of(request)
+    dialect.check_keys(level, request.query)
+    limits = dialect.limits or service.search_limits
     default, most = limits.results_default, limits.results_max
     if level == "instance":
         default, most = limits.instances_default, limits.instances_max
@@ -60,11 +63,11 @@ async def _search(request: web.Request, service: Service, level: Level) -> web.S
     matches = await service.backend(request).search(query)
     if not matches.results:
         context_of(request).still = matches.served.still
-        return _warned(web.Response(status=204, headers=service.caching | story(matches.served)), matches)
+        return _warned(web.Response(status=204, headers=service.caching | story(matches.served)), matches, dialect)
     body, etag = await _made(matches, base_url(request, service).encode(), media_type, service.finished)
     validators = Validators(etag, modified=matches.modified)
     response = await documents.found(request, service, body, media_type, validators, matches.served)
-    return response if response.status == HTTPStatus.NOT_MODIFIED else _warned(response, matches)
+    return response if response.status == HTTPStatus.NOT_MODIFIED else _warned(response, matches, dialect)
 
 
 @lru_cache(maxsize=256)
@@ -122,9 +125,9 @@ def _public(batch: bytes, base: bytes) -> bytes:
     return b"".join([*pieces, rest])
 
 
-def _warned(response: web.Response, matches: Matches) -> web.Response:
+def _warned(response: web.Response, matches: Matches, dialect: Dialect) -> web.Response:
     """PS3.18 10.6.3.2 gives the text. An origin that does not count leaves the number out."""
-    if matches.remaining != 0:
+    if matches.remaining != 0 and dialect.counts:
         number = "" if matches.remaining is None else f"{matches.remaining} "
         more = f"There are {number}additional results that can be requested"
         response.headers["Warning"] = warnings((more, *matches.served.warnings))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
+from typing import Protocol
+from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
 from gateway.backends.base import Backend
 from gateway.backends.catalog import DEFAULT, Catalog
+from gateway.backends.projects import Projects
 from gateway.dicomweb.media import Accept, parse_accept
 from gateway.errors import Busy
 from gateway.streams import Budget, IntakeLimits
 from gateway.web.compression import Compression
+from gateway.web.context import context_of
 from gateway.web.finished import Finished
 from gateway.web.public_url import Network, public_root
 
@@ -45,6 +49,7 @@ class Service:
     :param compression: of answers; one a process.
     :param cache_control: of what was found.
     :param finished: documents of searches; one a process.
+    :param projects: datasets and stores by their names in the Cloud Healthcare API; None where there are none.
     """
 
     catalog: Catalog
@@ -57,11 +62,13 @@ class Service:
     compression: Compression = field(default_factory=Compression)
     cache_control: str = "private, no-cache"
     finished: Finished = field(default_factory=Finished)
+    projects: Projects | None = None
     _storing: int = 0
 
     def backend(self, request: web.Request) -> Backend:
         """:raises NotFound: when the URL names a store that does not exist."""
-        return self.catalog.get(request.match_info.get("store", DEFAULT))
+        found = context_of(request).backend
+        return self.catalog.get(request.match_info.get("store", DEFAULT)) if found is None else found
 
     @property
     def caching(self) -> dict[str, str]:
@@ -81,6 +88,14 @@ class Service:
             yield
         finally:
             self._storing -= 1
+
+
+class Handler(Protocol):
+    """What answers a request."""
+
+    def __call__(self, request: web.Request, /, service: Service) -> Awaitable[web.StreamResponse]:
+        """The answer, or a `GatewayError`."""
+        ...
 
 
 def accept_of(request: web.Request) -> Accept:
@@ -104,6 +119,12 @@ def _accept(headers: tuple[str, ...], query: str | None) -> Accept:
 
 def base_url(request: web.Request, service: Service) -> str:
     """The public URL of the store that the request is for, without a slash at its end."""
-    store = request.match_info.get("store")
-    path = "/dicom-web" if store is None else f"/stores/{store}/dicom-web"
+    names = request.match_info
+    store = names.get("store")
+    if "dataset" in names:
+        api = request.path[1:].partition("/")[0]
+        where = (names["project"], "locations", names["location"], "datasets", names["dataset"], "dicomStores", names["store"])
+        path = f"/{api}/projects/{'/'.join(quote(one, safe='') for one in where)}/dicomWeb"
+    else:
+        path = "/dicom-web" if store is None else f"/stores/{store}/dicom-web"
     return public_root(request, service.public_url, service.trusted_proxies) + path

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from aiohttp import web
 
@@ -19,10 +20,9 @@ from gateway.errors import BadRequest, RequestTimeout, UnsupportedMediaType
 from gateway.streams import DICOM, Intake, multipart_events, single_events
 from gateway.web import documents
 from gateway.web.context import Context, context_of
+from gateway.web.dialect import XML, dialect_of
 from gateway.web.service import SERVICE, Service, accept_of, base_url
 
-JSON = Offer("application/dicom+json")
-XML = Offer("application/dicom+xml")
 _PLAIN = {"", "application/octet-stream", "application/x-www-form-urlencoded"}
 """What clients say who do not say what they send: PowerShell's -InFile, curl's --data-binary."""
 
@@ -57,7 +57,8 @@ def _offer(request: web.Request) -> Offer:
 
     One that cannot be met is no error, but gets the default.
     """
-    return choose(accept_of(request), (JSON, XML)) or JSON
+    stored = dialect_of(request).stored
+    return choose(accept_of(request), stored) or stored[0]
 
 
 def _part(failed: Failed) -> int:
@@ -79,7 +80,7 @@ async def _intake(request: web.Request, service: Service, study: str | None) -> 
         events = single_events(await _sniffed(chunks))
     else:
         raise UnsupportedMediaType("a store request is multipart/related of application/dicom, or application/dicom (PS3.18 10.5.1)")
-    return Intake(events, limits, service.budget, study)
+    return Intake(events, limits, service.budget, study, context_of(request).closed)
 
 
 def _check_inner(media: MediaType) -> None:
@@ -136,10 +137,14 @@ async def _chunks(request: web.Request, context: Context) -> AsyncGenerator[byte
 async def _answer(request: web.Request, service: Service, result: StoreResult, offer: Offer) -> web.Response:
     _count(request, result)
     base = base_url(request, service)
-    write = store_response_xml if offer is XML else store_response_json
+    dialect = dialect_of(request)
+    write = partial(store_response_xml, namespace=dialect.namespace) if offer is XML else store_response_json
     large = len(result.stored) + len(result.failed) > INLINE
     body = await asyncio.to_thread(write, result, base) if large else write(result, base)
-    response = await documents.told(request, service, body, offer.media_type, store_status(result.stored, result.failed))
+    status = store_status(result.stored, result.failed)
+    if result.stored and result.failed and dialect.any_failure is not None:
+        status = dialect.any_failure
+    response = await documents.told(request, service, body, offer.media_type, status)
     for failed in result.failed[:WARNINGS]:  # the answer's Error Comment holds 64 characters; this is the whole sentence
         response.headers.add("Warning", f"299 {SERVICE}: part {failed.part}: {failed.detail}")
     return response
