@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from gateway.backends.base import Backend
+from gateway.dicomweb.resources import Resource
 from gateway.metrics import Transaction
 
 
@@ -29,6 +30,8 @@ class Context:
     """See `Served.still`, where the answer has one."""
     backend: Backend | None = None
     """The store, where its name had to be looked up."""
+    stored: Callable[[Sequence[Resource]], Awaitable[None]] | None = None
+    """Is told of the instances that a request has stored."""
     closed: frozenset[str] = frozenset()
     """Studies of it that are being deleted, and take nothing."""
     whole: bytes | None = None

@@ -7,7 +7,7 @@ sentences and statuses. 500 is in no list: it always is a fault of the gateway.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -21,7 +21,8 @@ from gateway.backends.views import CODEC_TYPES
 from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN, MULTIPART, Offer
 from gateway.dicomweb.resources import Level
 from gateway.metrics import Transaction
-from gateway.web import capabilities, health, qido, stow, wado
+from gateway.web import capabilities, health, qido, rendered, status, stow, viewer, wado, wado_uri
+from gateway.web.dialect import STANDARD
 from gateway.web.middleware import OPEN
 from gateway.web.parameters import (
     ACCEPT,
@@ -31,6 +32,9 @@ from gateway.web.parameters import (
     IF_NONE_MATCH,
     PATH,
     RANGES,
+    RENDERING,
+    URI,
+    VIEWPORT,
     Parameter,
     search_parameters,
 )
@@ -174,6 +178,7 @@ def problem(status: int) -> Answer:
 
 
 _CODED = ("Content-Encoding",)
+_POLICY = "Content-Security-Policy"
 _FOUND = ("Age", "ETag", "Last-Modified", "Vary", "Warning", "X-Cache")
 _NOT_CHANGED = Answer(304, "Not changed.", {}, _FOUND)
 
@@ -212,15 +217,15 @@ class _At:
 
     @property
     def level(self) -> str:
-        """``Study``, ``Series`` or ``Instance``: the lowest that is named."""
-        return next(name.capitalize() for name in ("instance", "series", "study") if name in self.names)
+        """``Study``, ``Series``, ``Instance`` or ``Frames``: the lowest that is named."""
+        return next(name.capitalize() for name in ("frames", "instance", "series", "study") if name in self.names)
 
 
 # -- operations
 
 
 def _store(at: _At) -> Operation:
-    content = _content((stow.JSON, stow.XML), "DicomObject")
+    content = _content(STANDARD.stored, "DicomObject")
     answers = (
         Answer(200, "Every instance is stored, and durable.", content, _CODED),
         Answer(202, "Some instances are stored; the answer says which are not, and why.", content, (*_CODED, "Warning")),
@@ -284,6 +289,33 @@ def _bytes(name: str, summary: str, multi: tuple[str, ...], single: tuple[str, .
     return Operation(name, summary, (ACCEPT, CACHE_CONTROL, IF_NONE_MATCH, IF_MODIFIED_SINCE, *RANGES), (), accepts, answers)
 
 
+def _rendered(at: _At) -> Operation:
+    alone = at.level in ("Instance", "Frames")
+    multi, single = (*map(multipart, (*rendered.PICTURES, *rendered.HELD)),), (*rendered.PICTURES, *rendered.HELD) * alone
+    accepts = (*rendered.PICTURES * alone, *map(multipart, rendered.PICTURES))
+    what = {"Instance": "an instance", "Frames": "frames"}.get(at.level, f"each instance of a {at.level.lower()}")
+    summary = f"A picture of {what}, or the document or video that it holds."
+    return _shown(_bytes(f"RetrieveRendered{at.level}", summary, multi, single, accepts), ACCEPT, *RENDERING)
+
+
+def _thumbnail(at: _At) -> Operation:
+    summary = "A small picture that stands for the resource."
+    return _shown(_bytes(f"Retrieve{at.level}Thumbnail", summary, (), rendered.PICTURES[:2], rendered.PICTURES[:2]), ACCEPT, VIEWPORT)
+
+
+def _by_uri(_: _At) -> Operation:
+    media = (DICOM, *rendered.PICTURES, *rendered.HELD)
+    return _shown(_bytes("RetrieveByURI", "An instance, or a picture of it (WADO-URI).", (), media, media[:3]), *URI)
+
+
+def _shown(operation: Operation, *parameters: Parameter) -> Operation:
+    """What people look at: it has no date that counts, and documents are guarded."""
+    others = (parameter for parameter in operation.parameters if parameter not in (ACCEPT, IF_MODIFIED_SINCE))
+    guards = ("Content-Disposition", _POLICY)
+    answers = (replace(one, headers=(*guards, *one.headers)) if one.status in (200, 206) else one for one in operation.answers)
+    return replace(operation, parameters=(*parameters, *others), answers=tuple(answers))
+
+
 def _metadata(at: _At) -> Operation:
     content = _content(METADATA_OFFERS, "DicomObjects")
     found = Answer(200, "An object for each instance.", content, (*_CODED, *_FOUND))
@@ -314,6 +346,18 @@ def _page(name: str, summary: str, content: Content, _: _At) -> Operation:
     return Operation(name, summary, accepts=tuple(content), answers=(Answer(200, summary, content),))
 
 
+def _viewed(name: str, summary: str, types: Sequence[str], headers: tuple[str, ...], at: _At) -> Operation:
+    found = Answer(200, summary, dict.fromkeys(types), (*headers, *_CODED, "ETag", "Vary"))
+    answers = (found, replace(_NOT_CHANGED, headers=("ETag", "Vary")), *[problem(404)] * (name != "GetIcon"))
+    return Operation(f"{name}{'AtSlash' * at.slash}", summary, (ACCEPT_ENCODING, IF_NONE_MATCH), (), (), answers)
+
+
+def _status(_: _At) -> Operation:
+    summary = "A page for people: stores, their health, and what was asked of them."
+    found = Answer(200, summary, {status.HTML: None}, (_POLICY, *_CODED, "Vary"))
+    return Operation("GetStatusPage", summary, (ACCEPT_ENCODING,), (), (), (found,))
+
+
 def _ready(_: _At) -> Operation:
     content = _content((capabilities.JSON,), "Readiness")
     answers = (Answer(200, "They can.", content), Answer(503, "They cannot.", content))
@@ -331,11 +375,18 @@ _OPERATIONS: Mapping[object, Callable[[_At], Operation]] = {
     wado.retrieve_bulkdata: partial(_pixels, "RetrieveBulkData", "What a BulkDataURI names; of compressed pixel data the frames."),
     wado.retrieve_all_bulkdata: partial(_all_values, "BulkData", "Every value that a BulkDataURI of the metadata names, a part each."),
     wado.retrieve_pixeldata: partial(_all_values, "PixelData", "The pixel data of each instance; of compressed pixel data the frames."),
+    rendered.retrieve_rendered: _rendered,
+    rendered.retrieve_thumbnail: _thumbnail,
+    wado_uri.retrieve: _by_uri,
     wado.delete: _delete,
     capabilities.of_store: _capabilities,
     capabilities.openapi_page: _openapi,
     health.alive: partial(_page, "GetHealth", "The process answers.", {"text/plain; charset=utf-8": None}),
     health.ready: _ready,
     health.metrics_page: partial(_page, "GetMetrics", "What Prometheus reads.", {CONTENT_TYPE_LATEST: None}),
+    status.page: _status,
+    status.icon: partial(_viewed, "GetIcon", "The icon of the gateway's pages.", (status.SVG,), (_POLICY,)),
+    viewer.page: partial(_viewed, "GetViewer", "The viewer's page.", (viewer.HTML,), (_POLICY,)),
+    viewer.file: partial(_viewed, "GetViewerFile", "A file of the viewer.", (viewer.HTML, *viewer.MEDIA), (_POLICY,)),
     health.version_page: partial(_page, "GetVersion", "Name and version of the gateway.", {capabilities.JSON.media_type: "Version"}),
 }

@@ -38,11 +38,16 @@ async def metrics_page(_: web.Request, service: Service) -> web.StreamResponse:
 
 
 def _collect() -> bytes:
+    return generate_latest(registry())
+
+
+def registry() -> CollectorRegistry:
+    """The series of all workers together; reads their files when it is asked for them."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return generate_latest(REGISTRY)
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library annotates all but this constructor
-    return generate_latest(registry)
+        return REGISTRY
+    gathered = CollectorRegistry()
+    MultiProcessCollector(gathered)  # type: ignore[no-untyped-call]  # the library annotates all but this constructor
+    return gathered
 
 
 async def version_page(_: web.Request, service: Service) -> web.StreamResponse:

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from gateway.backends.operating import Operating
 from gateway.backends.projects import Projects
 from gateway.backends.registry.datasets import Page, Registered
 from gateway.dicomweb.resources import Resource
@@ -27,7 +28,6 @@ PAGE, PAGE_MOST = 100, 1000
 """Datasets, stores or operations in one answer, and at most; Google's bounds."""
 
 _JSON = "application/json; charset=UTF-8"
-_DICOM = "google.cloud.healthcare.{version}.dicomweb.DicomService."
 
 
 # -- locations and datasets
@@ -37,21 +37,21 @@ async def list_locations(request: web.Request, service: Service) -> web.Response
     """``GET /v1/projects/{project}/locations``."""
     project = names.location_name(request.match_info["project"], "local").project
     found = [_location(names.location_name(project, one)) for one in await projects_of(service).locations(project)]
-    return _told({"locations": found})
+    return told({"locations": found})
 
 
 async def get_location(request: web.Request, service: Service) -> web.Response:
     """``GET /v1/projects/{project}/locations/{location}``: any will do."""
-    return _told(_location(_location_of(request)))
+    return told(_location(_location_of(request)))
 
 
 async def create_dataset(request: web.Request, service: Service) -> web.Response:
     """``POST …/datasets?datasetId=``: an operation that has ended."""
     name = names.dataset_name(_location_of(request), request.query.get("datasetId", ""))
-    fields = resources.dataset(await _body(request))
-    method = f"google.cloud.healthcare.{_version(request)}.dataset.DatasetService.CreateDataset"
+    fields = resources.dataset(await body_of(request))
+    method = f"google.cloud.healthcare.{version_of(request)}.dataset.DatasetService.CreateDataset"
     operation = await projects_of(service).create_dataset(name, fields, method)
-    return _told(operation.to_json(_version(request)))
+    return told(operation.to_json(version_of(request)))
 
 
 async def list_datasets(request: web.Request, service: Service) -> web.Response:
@@ -63,22 +63,22 @@ async def list_datasets(request: web.Request, service: Service) -> web.Response:
 
 async def get_dataset(request: web.Request, service: Service) -> web.Response:
     """``GET …/datasets/{dataset}``."""
-    return _told(_shown(await projects_of(service).dataset(_dataset_of(request))))
+    return told(_shown(await projects_of(service).dataset(_dataset_of(request))))
 
 
 async def patch_dataset(request: web.Request, service: Service) -> web.Response:
     """``PATCH …/datasets/{dataset}?updateMask=``."""
     name = _dataset_of(request)
     old = (await projects_of(service).dataset(name)).fields
-    fields = resources.dataset(resources.patched(old, await _body(request), request.query.get("updateMask"), resources.DATASET_FIELDS))
+    fields = resources.dataset(resources.patched(old, await body_of(request), request.query.get("updateMask"), resources.DATASET_FIELDS))
     await projects_of(service).change_dataset(name, fields)
-    return _told(_shown(await projects_of(service).dataset(name)))
+    return told(_shown(await projects_of(service).dataset(name)))
 
 
 async def delete_dataset(request: web.Request, service: Service) -> web.Response:
     """``DELETE …/datasets/{dataset}``, with every store in it."""
     await projects_of(service).delete_dataset(_dataset_of(request))
-    return _told({})
+    return told({})
 
 
 # -- DICOM stores
@@ -87,7 +87,7 @@ async def delete_dataset(request: web.Request, service: Service) -> web.Response
 async def create_store(request: web.Request, service: Service) -> web.Response:
     """``POST …/dicomStores?dicomStoreId=``."""
     name = names.store_name(_dataset_of(request), request.query.get("dicomStoreId", ""))
-    return _told(_shown(await projects_of(service).create_store(name, resources.store(await _body(request)))))
+    return told(_shown(await projects_of(service).create_store(name, resources.store(await body_of(request)))))
 
 
 async def list_stores(request: web.Request, service: Service) -> web.Response:
@@ -106,22 +106,22 @@ async def list_stores(request: web.Request, service: Service) -> web.Response:
 
 async def get_store(request: web.Request, service: Service) -> web.Response:
     """``GET …/dicomStores/{store}``."""
-    return _told(_shown(await projects_of(service).store(store_of(request))))
+    return told(_shown(await projects_of(service).store(store_of(request))))
 
 
 async def patch_store(request: web.Request, service: Service) -> web.Response:
     """``PATCH …/dicomStores/{store}?updateMask=``."""
     name = store_of(request)
     old = (await projects_of(service).store(name)).fields
-    fields = resources.store(resources.patched(old, await _body(request), request.query.get("updateMask"), resources.STORE_FIELDS))
+    fields = resources.store(resources.patched(old, await body_of(request), request.query.get("updateMask"), resources.STORE_FIELDS))
     await projects_of(service).change_store(name, fields)
-    return _told(_shown(await projects_of(service).store(name)))
+    return told(_shown(await projects_of(service).store(name)))
 
 
 async def delete_store(request: web.Request, service: Service) -> web.Response:
     """``DELETE …/dicomStores/{store}``, with all that it holds."""
     await projects_of(service).delete_store(store_of(request))
-    return _told({})
+    return told({})
 
 
 # -- operations
@@ -130,23 +130,23 @@ async def delete_store(request: web.Request, service: Service) -> web.Response:
 async def list_operations(request: web.Request, service: Service) -> web.Response:
     """``GET …/operations``."""
     page = _page(request)
-    found = await projects_of(service).operations(_dataset_of(request), Page(page.size + 1, page.after))
-    answer: dict[str, Any] = {"operations": [one.to_json(_version(request)) for one in found[: page.size]]} if found else {}
+    found = await operating_of(service).operations(_dataset_of(request), Page(page.size + 1, page.after))
+    answer: dict[str, Any] = {"operations": [one.to_json(version_of(request)) for one in found[: page.size]]} if found else {}
     if len(found) > page.size:
         answer["nextPageToken"] = _token(found[page.size - 1].name.rpartition("/")[2])
-    return _told(answer)
+    return told(answer)
 
 
 async def get_operation(request: web.Request, service: Service) -> web.Response:
     """``GET …/operations/{operation}``: what clients poll."""
-    operation = await projects_of(service).operation(_operation_of(request))
-    return _told(operation.to_json(_version(request)))
+    operation = await operating_of(service).operation(_operation_of(request))
+    return told(operation.to_json(version_of(request)))
 
 
 async def cancel_operation(request: web.Request, service: Service) -> web.Response:
     """``POST …/operations/{operation}:cancel``."""
-    await projects_of(service).cancel(_operation_of(request))
-    return _told({})
+    await operating_of(service).cancel(_operation_of(request))
+    return told({})
 
 
 async def delete(request: web.Request, service: Service) -> web.Response:
@@ -155,10 +155,10 @@ async def delete(request: web.Request, service: Service) -> web.Response:
     resource = Resource.parse(found.get("study"), found.get("series"), found.get("instance"))
     if resource.level == "instance":
         context_of(request).instances += await service.backend(request).delete(resource)
-        return _told({})
-    method = _DICOM.format(version=_version(request)) + ("DeleteStudy" if resource.level == "study" else "DeleteSeries")
-    operation = await projects_of(service).delete(store_of(request), resource, method)
-    return _told(operation.to_json(_version(request)))
+        return told({})
+    method = method_of(request, "DeleteStudy" if resource.level == "study" else "DeleteSeries")
+    operation = await operating_of(service).delete(store_of(request), resource, method)
+    return told(operation.to_json(version_of(request)))
 
 
 async def unimplemented(request: web.Request, service: Service) -> web.Response:
@@ -177,6 +177,11 @@ def store_of(request: web.Request) -> names.StoreName:
     return names.store_name(_dataset_of(request), request.match_info["store"])
 
 
+def method_of(request: web.Request, name: str) -> str:
+    """The name by which Google calls a method of its DICOM service."""
+    return f"google.cloud.healthcare.{version_of(request)}.dicomweb.DicomService.{name}"
+
+
 def _location_of(request: web.Request) -> names.LocationName:
     return names.location_name(request.match_info["project"], request.match_info["location"])
 
@@ -189,7 +194,8 @@ def _operation_of(request: web.Request) -> names.OperationName:
     return names.operation_name(_dataset_of(request), request.match_info["operation"])
 
 
-def _version(request: web.Request) -> str:
+def version_of(request: web.Request) -> str:
+    """Which one of the API is asked."""
     return request.path.split("/", 2)[1]
 
 
@@ -200,7 +206,18 @@ def projects_of(service: Service) -> Projects:
     return service.projects
 
 
-async def _body(request: web.Request) -> object:
+def operating_of(service: Service) -> Operating:
+    """:raises NotImplementedHere: when this gateway has no operations."""
+    if service.operating is None:
+        raise NotImplementedHere("this gateway has no operations")
+    return service.operating
+
+
+async def body_of(request: web.Request) -> object:
+    """The JSON of a request; None where there is none.
+
+    :raises BadRequest: when it is none.
+    """
     raw = await request.read()
     try:
         return orjson.loads(raw) if raw.strip() else None
@@ -211,7 +228,8 @@ async def _body(request: web.Request) -> object:
 # -- answers
 
 
-def _told(answer: dict[str, Any]) -> web.Response:
+def told(answer: dict[str, Any]) -> web.Response:
+    """An answer of Google's API."""
     return web.Response(body=orjson.dumps(answer), headers={"Content-Type": _JSON}, status=HTTPStatus.OK)
 
 
@@ -227,7 +245,7 @@ def _listed(what: str, found: Sequence[Registered], page: Page) -> web.Response:
     answer: dict[str, Any] = {what: [_shown(one) for one in found[: page.size]]} if found else {}
     if len(found) > page.size:
         answer["nextPageToken"] = _token(found[page.size - 1].name)
-    return _told(answer)
+    return told(answer)
 
 
 def _page(request: web.Request) -> Page:

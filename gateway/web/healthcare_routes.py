@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import wraps
+from collections.abc import Iterator, Sequence
+from functools import partial, wraps
 from typing import NamedTuple
 
 from aiohttp import web
 
+from gateway.backends.projects import Projects
+from gateway.backends.registry.classes import StorageClass
+from gateway.dicomweb.resources import Resource
+from gateway.healthcare.names import StoreName
 from gateway.metrics import Transaction
 from gateway.web import healthcare, qido, rendered, stow, wado
+from gateway.web import healthcare_metrics as metrics
 from gateway.web.context import context_of
 from gateway.web.dialect import VERSIONS
 from gateway.web.service import Handler, Service
@@ -57,7 +62,21 @@ _MANAGED = (
     Place("POST", _OPERATION + ":cancel", "other", healthcare.cancel_operation),
 )
 
+_OF_STORES = (
+    Place("GET", _STORE + ":getDICOMStoreMetrics", "other", metrics.of_store),
+    Place("POST", _STORE + ":setBlobStorageSettings", "other", metrics.set_class),
+)
+
+_MEASURED = (
+    Place("GET", _STUDY + ":getStudyMetrics", "other", metrics.of_study),
+    Place("GET", _SERIES + ":getSeriesMetrics", "other", metrics.of_series),
+    Place("GET", _INSTANCE + ":getStorageInfo", "other", metrics.of_instance),
+    Place("POST", _STUDY + ":setBlobStorageSettings", "other", metrics.set_class),
+)
+"""Before the others: UIDs have no colons either, but whoever reads one says that it is none."""
+
 _BELOW = (
+    *_MEASURED,
     Place("POST", "/studies", "store", stow.store),
     Place("POST", _STUDY, "store", stow.store),
     Place("GET", "/studies", "search", qido.search_studies),
@@ -88,6 +107,8 @@ def places() -> Iterator[Place]:
         yield from (place._replace(path=version + place.path) for place in _MANAGED)
         for place in _BELOW:
             yield place._replace(path=version + DICOM_WEB + place.path, handler=_at_store(place.handler))
+        for place in _OF_STORES:
+            yield place._replace(path=version + place.path, handler=_at_store(place.handler))
 
 
 def others() -> Iterator[Place]:
@@ -96,13 +117,19 @@ def others() -> Iterator[Place]:
         yield Place("*", version + "/projects/{rest:.+}", "other", healthcare.unimplemented)
 
 
+async def _classify(projects: Projects, name: StoreName, wanted: StorageClass, stored: Sequence[Resource]) -> None:
+    await projects.set_class(name, stored, wanted)
+
+
 def _at_store(handler: Handler) -> Handler:
     @wraps(handler)
     async def found(request: web.Request, /, service: Service) -> web.StreamResponse:
         name, context, projects = healthcare.store_of(request), context_of(request), healthcare.projects_of(service)
         context.backend = await projects.backend(name)
         if context.transaction == "store":
-            context.closed = await projects.deleting(name)
+            context.closed = await healthcare.operating_of(service).deleting(name)
+            if (wanted := metrics.class_header(request)) is not None:
+                context.stored = partial(_classify, projects, name, wanted)
         return await handler(request, service=service)
 
     return found

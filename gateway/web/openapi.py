@@ -25,6 +25,7 @@ _TAGS = {
     "metadata": "Retrieve Transaction: metadata",
     "frames": "Retrieve Transaction: frames",
     "bulkdata": "Retrieve Transaction: bulk data",
+    "rendered": "Retrieve Transaction: what people look at (PS3.18 10.4.1.1.3), and WADO-URI (chapter 9)",
     "delete": "Deletion, which PS3.18 leaves to implementations",
     "capabilities": "What can be done here (PS3.18 8.9)",
     "health": "For probes",
@@ -88,8 +89,10 @@ HEADERS: Mapping[str, str] = {
     "Age": "Seconds since the store behind the cache was asked.",
     "Allow": "The methods of this resource.",
     "Cache-Control": "What caches may do with the answer (RFC 9111).",
+    "Content-Disposition": "Under what name a document is saved.",
     "Content-Encoding": "How the body is compressed, where Accept-Encoding let it be.",
     "Content-Range": "Which bytes these are, or how many there are (RFC 9110 14.4).",
+    "Content-Security-Policy": "That nothing in a document runs, where a browser might run it.",
     "ETag": "Changes with the bytes of the body; a weak one, with W/, with its content.",
     "Last-Modified": "When it was stored.",
     "Retry-After": "Seconds after which another try makes sense.",
@@ -195,7 +198,7 @@ def _reference(parameter: Parameter, shared: Mapping[str, Parameter]) -> Object:
 
 def _parameter(parameter: Parameter) -> Object:
     made: Object = {"name": parameter.name, "in": parameter.place, "description": parameter.summary, "schema": parameter.schema}
-    if parameter.place == "path":
+    if parameter.place == "path" or parameter.required:
         made["required"] = True
     if parameter.place == "query" and parameter.schema["type"] == "array":
         made["explode"] = parameter.repeats

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from gateway.backends.results import KEYS
 from gateway.dicom import dictionary
 from gateway.dicomweb.media import MAX_ACCEPT
+from gateway.dicomweb.rendering import FUNCTIONS, ColourSpace
 from gateway.dicomweb.resources import MAX_FRAMES, MAX_UID, Level
 from gateway.web.service import SearchLimits
 
@@ -28,6 +29,7 @@ class Parameter:
     :param schema: of its value; an array is a list with commas.
     :param alias: another name for the same.
     :param repeats: whether a list may also be given by repeating the parameter.
+    :param required: whether there is no answer without it, as without all that stands in a path.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Parameter:
     schema: Schema
     alias: str | None = None
     repeats: bool = False
+    required: bool = False
 
 
 UID: dict[str, Any] = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)*$", "maxLength": MAX_UID}
@@ -51,6 +54,7 @@ PATH: Mapping[str, Parameter] = {
     "series": Parameter("series", "path", "Series Instance UID.", UID),
     "instance": Parameter("instance", "path", "SOP Instance UID.", UID),
     "frames": Parameter("frames", "path", "Numbers of frames, from 1.", _FRAMES),
+    "file": Parameter("file", "path", "A file of the viewer, or an address of the viewer's own.", {"type": "string", "minLength": 1}),
     "bulk": Parameter("bulk", "path", "The end of a BulkDataURI: tags, and between two of them the item of the sequence, from 0.", _BULK),
 }
 """What varies in the paths of `routes`, by the names there."""
@@ -67,6 +71,72 @@ IF_MODIFIED_SINCE = Parameter("If-Modified-Since", "header", "A date, for those 
 RANGES = (
     Parameter("Range", "header", "One range of bytes, of a body that is not multipart.", {"type": "string"}),
     Parameter("If-Range", "header", "The entity tag for which Range counts.", {"type": "string"}),
+)
+
+# -- pictures (PS3.18 8.3.5)
+
+_DECIMAL, _POSITIVE = r"[0-9]{1,5}(\.[0-9]{1,3})?", r"[1-9][0-9]{0,4}(\.[0-9]{1,3})?"
+_VIEWPORT = f"^[1-9][0-9]{{0,3}},[1-9][0-9]{{0,3}}(,({_DECIMAL})?,({_DECIMAL})?,(-?{_POSITIVE})?,(-?{_POSITIVE})?)?$"
+_PERCENT: Schema = {"type": "integer", "minimum": 1, "maximum": 100}
+
+VIEWPORT = Parameter(
+    "viewport",
+    "query",
+    "Width and height of the box that the picture is fitted into; then left, top, width and height of the part of it that is shown, "
+    "of which any place may be empty; a negative width or height turns it over.",
+    {"type": "string", "pattern": _VIEWPORT},
+)
+_ANNOTATION = Parameter("annotation", "query", "`patient` and `technique` are burned in; a Warning names the rest.", {"type": "string"})
+
+RENDERING = (
+    VIEWPORT,
+    Parameter(
+        "window",
+        "query",
+        "Center, width and function.",
+        {"type": "string", "pattern": f"^-?{_DECIMAL},{_POSITIVE},({'|'.join(FUNCTIONS)})$"},
+    ),
+    Parameter("quality", "query", "Of lossy encodings.", _PERCENT),
+    _ANNOTATION,
+    Parameter("iccprofile", "query", "A colour profile in the picture.", {"type": "string", "enum": [*get_args(ColourSpace)]}),
+)
+
+# -- WADO-URI (PS3.18 chapter 9)
+
+
+def _uri(name: str, summary: str, schema: Schema, *, required: bool = False) -> Parameter:
+    return Parameter(name, "query", summary, schema, required=required)
+
+
+_SIDE: Schema = {"type": "integer", "minimum": 1, "maximum": 9999}
+_SHARE = r"(0(\.[0-9]{1,6})?|1(\.0{1,6})?)"
+
+URI = (
+    _uri("requestType", "What the service is called.", {"type": "string", "enum": ["WADO"]}, required=True),
+    _uri("studyUID", "Study Instance UID.", UID, required=True),
+    _uri("seriesUID", "Series Instance UID.", UID, required=True),
+    _uri("objectUID", "SOP Instance UID.", UID, required=True),
+    _uri("contentType", "Media types; they win over the Accept header.", {"type": "string", "maxLength": MAX_ACCEPT}),
+    _uri("charset", "Taken: text goes out as it is stored.", {"type": "string"}),
+    _uri(
+        "transferSyntax",
+        "Of an instance; `*` for as stored.",
+        {"type": "string", "pattern": f"{UID['pattern']}|^\\*$", "maxLength": MAX_UID},
+    ),
+    _uri("frameNumber", "The frame that is shown, from 1.", {"type": "integer", "minimum": 1, "maximum": _NUMBER}),
+    _uri("rows", "Height of the box that the picture is fitted into.", _SIDE),
+    _uri("columns", "Width of the box that the picture is fitted into.", _SIDE),
+    _uri(
+        "region",
+        "Left, top, right and bottom of the part that is shown, from 0 to 1.",
+        {"type": "string", "pattern": f"^{_SHARE}(,{_SHARE}){{3}}$"},
+    ),
+    _uri("windowCenter", "Together with windowWidth.", {"type": "number"}),
+    _uri("windowWidth", "Together with windowCenter.", {"type": "number", "minimum": 1}),
+    _uri("imageQuality", "Of lossy encodings.", _PERCENT),
+    _ANNOTATION,
+    _uri("presentationUID", "SOP Instance UID of a presentation state that applies.", UID),
+    _uri("presentationSeriesUID", "Its series.", UID),
 )
 
 # -- searches (PS3.18 8.3.4)

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import orjson
 from aiohttp import web
 
+from gateway.backends.catalog import DEFAULT
 from gateway.metrics import Transaction
-from gateway.web import capabilities, health, openapi, qido, stow, wadl, wado
+from gateway.web import capabilities, health, healthcare_routes, openapi, qido, rendered, status, stow, viewer, wadl, wado, wado_uri
 from gateway.web.capabilities import DOCUMENTS, Documents
 from gateway.web.description import describe
-from gateway.web.service import SearchLimits, Service
-
-
-class Handler(Protocol):
-    """What answers a request."""
-
-    def __call__(self, request: web.Request, /, service: Service) -> Awaitable[web.StreamResponse]:
-        """The answer, or a `GatewayError`."""
-        ...
-
+from gateway.web.service import Handler, SearchLimits, Service
 
 BASES = ("/dicom-web", "/stores/{store}/dicom-web")
 """Where a store's DICOMweb services begin: the default store, and any store by name."""
+
+URI_BASES = ("/wado", "/stores/{store}/wado")
+"""Beside them WADO-URI, which has no resources below it (PS3.18 chapter 9)."""
+
+
+def places(store: str) -> tuple[str, str]:
+    """Where a store's DICOMweb services are, and its WADO-URI, as patterns of its name: the default store is at the roots."""
+    at = 0 if store == DEFAULT else 1
+    return BASES[at], URI_BASES[at]
 
 
 class Route(NamedTuple):
@@ -40,6 +41,7 @@ class Route(NamedTuple):
 _STUDY = "/studies/{study}"
 _SERIES = _STUDY + "/series/{series}"
 _INSTANCE = _SERIES + "/instances/{instance}"
+_FRAMES = _INSTANCE + "/frames/{frames}"
 
 STORE_ROUTES = (
     Route("OPTIONS", "", "capabilities", capabilities.of_store),
@@ -58,7 +60,15 @@ STORE_ROUTES = (
     Route("GET", _STUDY + "/metadata", "metadata", wado.retrieve_metadata),
     Route("GET", _SERIES + "/metadata", "metadata", wado.retrieve_metadata),
     Route("GET", _INSTANCE + "/metadata", "metadata", wado.retrieve_metadata),
-    Route("GET", _INSTANCE + "/frames/{frames}", "frames", wado.retrieve_frames),
+    Route("GET", _FRAMES, "frames", wado.retrieve_frames),
+    Route("GET", _STUDY + "/rendered", "rendered", rendered.retrieve_rendered),
+    Route("GET", _SERIES + "/rendered", "rendered", rendered.retrieve_rendered),
+    Route("GET", _INSTANCE + "/rendered", "rendered", rendered.retrieve_rendered),
+    Route("GET", _FRAMES + "/rendered", "rendered", rendered.retrieve_rendered),
+    Route("GET", _STUDY + "/thumbnail", "rendered", rendered.retrieve_thumbnail),
+    Route("GET", _SERIES + "/thumbnail", "rendered", rendered.retrieve_thumbnail),
+    Route("GET", _INSTANCE + "/thumbnail", "rendered", rendered.retrieve_thumbnail),
+    Route("GET", _FRAMES + "/thumbnail", "rendered", rendered.retrieve_thumbnail),
     Route("GET", _INSTANCE + "/bulkdata/{bulk:.+}", "bulkdata", wado.retrieve_bulkdata),
     Route("GET", _STUDY + "/bulkdata", "bulkdata", wado.retrieve_all_bulkdata),
     Route("GET", _SERIES + "/bulkdata", "bulkdata", wado.retrieve_all_bulkdata),
@@ -77,6 +87,11 @@ SERVICE_ROUTES = (
     Route("GET", "/metrics", "other", health.metrics_page),
     Route("GET", "/version", "other", health.version_page),
     Route("GET", "/openapi.json", "capabilities", capabilities.openapi_page),
+    Route("GET", "/", "page", status.page),
+    Route("GET", "/favicon.ico", "page", status.icon),
+    Route("GET", "/viewer", "page", viewer.page),
+    Route("GET", "/viewer/", "page", viewer.page),
+    Route("GET", "/viewer/{file:.+}", "page", viewer.file),
 )
 
 
@@ -85,6 +100,7 @@ def everything() -> Iterator[Route]:
     yield from _with_head(SERVICE_ROUTES)
     for base in BASES:
         yield from (route._replace(path=base + route.path) for route in _with_head(STORE_ROUTES))
+    yield from _with_head(Route("GET", base, "rendered", wado_uri.retrieve) for base in URI_BASES)
 
 
 def _with_head(routes: Iterable[Route]) -> Iterator[Route]:
@@ -101,14 +117,20 @@ def add_routes(app: web.Application, service: Service, *, bearer: bool = False) 
     """
     transactions: dict[object, Transaction] = {}
     for route in sorted(everything(), key=_turn):
-        added = app.router.add_route(route.method, route.path, partial(route.handler, service=service), expect_handler=_patient)
-        assert added.resource is not None  # noqa: S101 - a route with a path has one; narrows the type
-        transactions[route.method, added.resource.canonical] = route.transaction
+        _add(app, route, service, transactions)
+    for place in (*_with_head(Route(*place) for place in healthcare_routes.places()), *map(Route._make, healthcare_routes.others())):
+        _add(app, place, service, transactions)
     app[DOCUMENTS] = documents(service.search_limits, bearer=bearer)
     return transactions
 
 
-_BUSIEST: tuple[Transaction, ...] = ("frames", "metadata", "search", "retrieve", "bulkdata")
+def _add(app: web.Application, route: Route, service: Service, transactions: dict[object, Transaction]) -> None:
+    added = app.router.add_route(route.method, route.path, partial(route.handler, service=service), expect_handler=_patient)
+    assert added.resource is not None  # noqa: S101 - a route with a path has one; narrows the type
+    transactions[route.method, added.resource.canonical] = route.transaction
+
+
+_BUSIEST: tuple[Transaction, ...] = ("frames", "rendered", "metadata", "search", "retrieve", "bulkdata")
 """What is asked for most comes first: aiohttp tries one pattern after the other, and ten of them cost a frame 10 % of its CPU time."""
 
 

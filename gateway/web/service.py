@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 
 from gateway.backends.base import Backend
 from gateway.backends.catalog import DEFAULT, Catalog
+from gateway.backends.operating import Operating
 from gateway.backends.projects import Projects
 from gateway.dicomweb.media import Accept, parse_accept
 from gateway.errors import Busy
@@ -50,6 +51,7 @@ class Service:
     :param cache_control: of what was found.
     :param finished: documents of searches; one a process.
     :param projects: datasets and stores by their names in the Cloud Healthcare API; None where there are none.
+    :param operating: what runs long on them.
     """
 
     catalog: Catalog
@@ -63,6 +65,7 @@ class Service:
     cache_control: str = "private, no-cache"
     finished: Finished = field(default_factory=Finished)
     projects: Projects | None = None
+    operating: Operating | None = None
     _storing: int = 0
 
     def backend(self, request: web.Request) -> Backend:

@@ -14,7 +14,7 @@ from gateway import metrics
 from gateway.backends.base import Failed, StoreResult
 from gateway.dicomweb.media import MULTIPART, MediaType, Offer, choose, parse_media_type
 from gateway.dicomweb.multipart import boundary_of
-from gateway.dicomweb.resources import parse_uid
+from gateway.dicomweb.resources import Resource, parse_uid
 from gateway.dicomweb.responses import store_response_json, store_response_xml, store_status
 from gateway.errors import BadRequest, RequestTimeout, UnsupportedMediaType
 from gateway.streams import DICOM, Intake, multipart_events, single_events
@@ -48,6 +48,8 @@ async def store(request: web.Request, service: Service) -> web.StreamResponse:
             result = await backend.store(uploads)
     if intake.parts == 0:
         raise BadRequest("the request holds no part")
+    if (stored := context_of(request).stored) is not None and result.stored:
+        await stored([Resource(one.instance.study, one.instance.series, one.instance.sop) for one in result.stored])
     failed = tuple(sorted([*result.failed, *intake.failed], key=_part))
     return await _answer(request, service, StoreResult(result.stored, failed), offer)
 

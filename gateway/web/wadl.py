@@ -75,7 +75,7 @@ def _method(verb: str, operation: Operation) -> Element:
 def _param(parameter: Parameter, name: str) -> Element:
     schema = parameter.schema
     attributes = {"name": name, "style": _STYLES[parameter.place], "type": _TYPES.get(schema["type"], "xsd:string")}
-    if parameter.place == "path":
+    if parameter.place == "path" or parameter.required:
         attributes["required"] = "true"
     if parameter.repeats:
         attributes["repeating"] = "true"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from aiohttp import web
@@ -72,28 +73,47 @@ async def retrieve_pixeldata(request: web.Request, service: Service) -> web.Stre
 
 async def delete(request: web.Request, service: Service) -> web.StreamResponse:
     """``DELETE`` of a study, series or instance: 204, and 410 from then on."""
-    context_of(request).instances += await service.backend(request).delete(_resource(request))
+    context_of(request).instances += await service.backend(request).delete(resource_of(request))
     return web.Response(status=204)
 
 
-def _resource(request: web.Request) -> Resource:
+def resource_of(request: web.Request) -> Resource:
+    """What the path names.
+
+    :raises BadRequest: when a UID is none, or the list of frames is none.
+    """
     names = request.match_info
     return Resource.parse(names.get("study"), names.get("series"), names.get("instance"), names.get("frames"))
 
 
 async def _retrieve(request: web.Request, service: Service, view: View, bulk: str | None = None) -> web.StreamResponse:
-    retrieve = Retrieve(_resource(request), view, accept_of(request), bulk)
+    retrieve = Retrieve(resource_of(request), view, accept_of(request), bulk)
     body = await service.backend(request).retrieve(retrieve)
-    validators = Validators(body.etag, body.weak, body.modified, dated=retrieve.resource.instance is not None)
-    if view is View.METADATA:
-        base = base_url(request, service)
-        etag = _document_tag(body.etag, base + retrieve.resource.path, body.media_type)
-        mark = _IN_XML if body.media_type.startswith("multipart/") else _IN_JSON
-        body = replace(body, pieces=_with_urls(body.pieces, mark, base.encode()), length=None)
-        return await documents.streamed(request, service, body, replace(validators, etag=etag))
-    headers = service.caching | validators.headers | story(body.served)
+    dated = retrieve.resource.instance is not None
+    if view is not View.METADATA:
+        return await answer(request, service, body, dated=dated)
+    base = base_url(request, service)
+    etag = _document_tag(body.etag, base + retrieve.resource.path, body.media_type)
+    mark = _IN_XML if body.media_type.startswith("multipart/") else _IN_JSON
+    validators = Validators(etag, body.weak, body.modified, dated)
+    body = replace(body, pieces=_with_urls(body.pieces, mark, base.encode()), length=None)
+    return await documents.streamed(request, service, body, validators)
+
+
+async def answer(
+    request: web.Request, service: Service, body: Body, *, dated: bool, more: Mapping[str, str] = MappingProxyType({})
+) -> web.StreamResponse:
+    """A body of bytes as an answer: 304 when the caller has it, 206 when he asks for a range of it that can be had.
+
+    :param body: is closed.
+    :param dated: whether every change moves its date.
+    :param more: headers beside the usual ones.
+    """
+    validators = Validators(body.etag, body.weak, body.modified, dated)
+    headers = {**service.caching, **validators.headers, **story(body.served), **more}
     if unchanged(request, validators):
         await body.aclose()
+        context_of(request).still = body.served.still
         return web.Response(status=304, headers=headers)
     status = 200
     if body.select is not None and body.length is not None:

@@ -22,7 +22,7 @@ def test_what_is_below_dicom_web_is_what_google_has_of_the_standard() -> None:
     below = {(place.method, place.path.removeprefix("/v1" + DICOM_WEB)) for place in places() if place.path.startswith("/v1" + DICOM_WEB)}
     standard = {(route.method, route.path) for route in STORE_ROUTES if route.method != "OPTIONS" and not route.path.endswith(NOT_GOOGLES)}
     missing = {(method, path) for method, path in standard if not re.search(r"/(studies/\{study\}|series/\{series\})/rendered$", path)}
-    assert below & {(route.method, route.path) for route in STORE_ROUTES} == below
+    assert {one for one in below if ":get" not in one[1] and ":set" not in one[1]} <= {(route.method, route.path) for route in STORE_ROUTES}
     assert missing <= below
 
 

@@ -41,6 +41,10 @@ CREATE TABLE operation (
     response BLOB NOT NULL DEFAULT x'7B7D', response_type TEXT NOT NULL DEFAULT 'google.protobuf.Empty', error BLOB,
     cancelled INTEGER NOT NULL DEFAULT 0, owner INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE storage_class (
+    store TEXT NOT NULL, study TEXT NOT NULL, series TEXT NOT NULL, sop TEXT NOT NULL, class TEXT NOT NULL, since REAL NOT NULL,
+    PRIMARY KEY (store, study, series, sop)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX operation_parent ON operation (parent, number);
 CREATE INDEX operation_open ON operation (ended) WHERE ended IS NULL;
 """
