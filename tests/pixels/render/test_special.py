@@ -28,7 +28,7 @@ LIMITS = PixelLimits()
     ],
 )
 def test_work_travels(work: Special) -> None:
-    assert pickle.loads(pickle.dumps(work)) == work  # noqa: S301  # as the pool sends it
+    assert pickle.loads(pickle.dumps(work)) == work  # noqa: S301 - as the pool sends it
 
 
 def test_a_card() -> None:
