@@ -35,7 +35,8 @@ def array(data: bytes, image: Image) -> tuple[Array, str]:
     """The cells of a frame as they are, samples pixel by pixel; may share memory with `data`.
 
     :param data: in little endian order; single bits packed, the first one lowest.
-    :return: and their photometric interpretation: subsampled colour comes at full resolution (YBR_FULL_422 as YBR_FULL).
+    :return: and their photometric interpretation: subsampled colour comes at full resolution (YBR_FULL_422 as YBR_FULL;
+        the retired YBR_PARTIAL_422 has no name for that, and keeps its own).
     :raises Undoable: when there are too few.
     """
     count = image.rows * image.columns * image.samples
@@ -45,10 +46,10 @@ def array(data: bytes, image: Image) -> tuple[Array, str]:
     kind = dtype(image)
     if image.allocated % 8:
         return _interleaved(_unpacked(_enough(data, image), image.allocated, count).astype(kind), image), image.photometric
-    if image.photometric == "YBR_FULL_422" and image.samples == 3 and len(data) < count * kind.itemsize:
-        return _upsampled(data, image, kind), "YBR_FULL"
-    cells = np.frombuffer(_enough(data, image), kind, count)
-    return _interleaved(cells, image), "YBR_FULL" if image.photometric == "YBR_FULL_422" else image.photometric
+    photometric = "YBR_FULL" if image.photometric == "YBR_FULL_422" else image.photometric
+    if image.photometric.endswith("_422") and image.samples == 3 and len(data) < count * kind.itemsize:
+        return _upsampled(data, image, kind), photometric
+    return _interleaved(np.frombuffer(_enough(data, image), kind, count), image), photometric
 
 
 def cells(pixels: Array, image: Image) -> memoryview:

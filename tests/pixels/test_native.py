@@ -49,6 +49,8 @@ def test_shared_chrominance_is_given_to_both_pixels() -> None:
     assert (array.tolist(), photometric) == ([[[10, 80, 96], [11, 80, 96]]], "YBR_FULL")
     whole, photometric = native.array(b"\1\2\3\4\5\6", image)  # claimed, and not so
     assert (whole.tolist(), photometric) == ([[[1, 2, 3], [4, 5, 6]]], "YBR_FULL")
+    partial, photometric = native.array(b"\x0a\x0b\x50\x60", replace(image, photometric="YBR_PARTIAL_422"))
+    assert (partial.tolist(), photometric) == (array.tolist(), "YBR_PARTIAL_422")
 
 
 def test_floating_point_numbers_stay() -> None:
