@@ -5,8 +5,9 @@
     app  opening                           settings -> stores -> web application
     web/        HTTP, one file per service of PS3.18
         routes       every URL on one screen
-        middleware   what surrounds each request
+        middleware   what surrounds each request    mishaps   errors on purpose
         stow  qido  wado  health
+        status  statuspage  figures  viewer   pages for people
         documents  conditional  encoding  compression  kept   a JSON or XML document as an answer
         capabilities  wadl  openapi  description  parameters   what the routes say of themselves
         public_url   scheme, host and prefix that the client sees
@@ -22,10 +23,13 @@
         spool/       a local store that delivers to others
         federation   several stores as one              merging/    what it shares with the spool
         caller       who asks, for origins that want to know
+    pixels/     decoded, encoded and drawn by processes of their own
+        pool  child  exchange              the processes, and how work reaches them     process   what runs in one
+        work  image  limits                what is handed over                          the rest runs there only
     metrics  logs                          what can be seen from outside
     ---- below this line nothing does I/O, or knows asyncio, aiohttp, sqlite3 or metrics ----
     dicomweb/   messages of PS3.18: resources, media, multipart, framing, query, matching, responses
-    dicom/      bytes of PS3.5 and PS3.10: header (peek), elements (walk), frames, metadata, native; the only room with pydicom
+    dicom/      bytes of PS3.5 and PS3.10: header (peek), elements (walk), frames, metadata, native, tables (of pydicom)
     errors      one tree; each error knows its HTTP status
 
 Imports go down this list and never up; import-linter holds the house to it (pyproject.toml).

@@ -25,11 +25,15 @@ from yarl import URL
 
 from gateway import cgroup
 from gateway.hints import ENVIRONMENT, NESTING, PREFIX, explain
-from gateway.sections import GIB, KIB, MIB, Count, Seconds, Section, Size
+from gateway.sections import GIB, KIB, MIB, Count, Emulator, Seconds, Section, Size
 from gateway.stores import Store
 
-# A worker idles at about 85 MiB and may hold 32 MiB of bodies; twice that leaves room for the page cache it lives on.
-_MEMORY_A_WORKER = 256 * MIB
+# A worker idles at about 85 MiB and may hold 32 MiB of bodies, its pixel process idles at 80 and needs some tens for a picture;
+# as much again is room for the page cache that they live on.
+_MEMORY_A_WORKER = 384 * MIB
+
+# numpy and the codecs, as address space: 210 MiB measured, and room for their tables.
+_PIXEL_LIBRARIES = 300 * MIB
 
 # Lower case only: environment variables must be able to name every store. The name also appears in URLs.
 _STORE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]|_(?!_)){0,62}")
@@ -64,6 +68,8 @@ class Server(Section):
     """Addresses or networks of reverse proxies whose Forwarded and X-Forwarded-* headers are believed for URLs in answers."""
     cors_origins: tuple[str, ...] = ()
     """Origins of browser viewers that may call ("https://viewer.example"; "*" lets all in)."""
+    viewer: Path | None = None
+    """Folder with a viewer for browsers, which is served at /viewer/; `make viewer` puts OHIF into data/viewer."""
     cache_control: str = "private, no-cache"
     """Cache-Control of what was found: patient data is for the caller's own cache only, which asks each time whether it is still so."""
     header_timeout: Seconds = Field(10, gt=0)
@@ -177,7 +183,7 @@ class Limits(Section):
 
 
 class Cache(Section):
-    """What is remembered of origins' answers; a local store needs no cache."""
+    """What is remembered: answers of origins, and what was made of pixels, of any store."""
 
     memory_bytes: Size = ByteSize(64 * MIB)
     """Answers that a worker keeps in memory; the least used go first, 0 keeps none there."""
@@ -188,9 +194,43 @@ class Cache(Section):
     ttl: Seconds = 60
     """Seconds that searches and metadata are believed; what passes the gateway is known at once, what others write to the origin is not."""
     content_ttl: Seconds = 86_400
-    """Seconds that frames and bulk data are believed; the bytes of an instance hardly ever change under its UID."""
+    """Seconds that frames, pictures and bulk data are believed; the bytes of an instance hardly ever change under its UID."""
     stale_if_error: Seconds = 3600
     """Seconds that an answer may be older than that while the origin is down; it is marked with a Warning then, 0 gives none."""
+
+
+class Pixels(Section):
+    """Decoding and drawing, in processes that may be killed without harm; each limit answers with an error that names it."""
+
+    processes: int = Field(0, ge=0)
+    """Pixel processes of a worker at most, started when they are needed; 0 is this worker's share of the CPUs."""
+    queue: Count = 256
+    """Pictures of a worker that may wait for a process; more are told to come back (503)."""
+    job_seconds: Seconds = Field(30, gt=0)
+    """Seconds that one picture or some frames may take; a decoder that loops is killed then."""
+    memory_bytes: Size = Field(ByteSize(2 * GIB), ge=256 * MIB)
+    """Address space of a pixel process; the libraries take 300 MiB, and work on a frame three times frame_bytes."""
+    frame_bytes: Size = Field(ByteSize(512 * MIB), ge=MIB)
+    """One decoded frame; what claims to be larger is not decoded."""
+    picture_pixels: Count = 64 * MIB
+    """Pixels of one rendered picture."""
+    cine_frames: Count = 200
+    """Frames of one animated picture."""
+    area_bytes: Size = Field(ByteSize(GIB), ge=MIB)
+    """Disk for whole instances of origins that are being turned into another transfer syntax."""
+
+    @model_validator(mode="after")
+    def _a_frame_fits(self) -> Pixels:
+        if self.memory_bytes < 3 * self.frame_bytes + _PIXEL_LIBRARIES:
+            raise ValueError("memory_bytes must be three times frame_bytes and 300 MiB: a frame is decoded, changed and written")
+        return self
+
+
+class Healthcare(Section):
+    """Datasets and DICOM stores by the Cloud Healthcare API, below /v1 and /v1beta1."""
+
+    create: bool = True
+    """Whether callers may create, change and delete datasets and stores; those of this file nobody changes by API."""
 
 
 class Settings(BaseSettings):
@@ -210,6 +250,12 @@ class Settings(BaseSettings):
     """What to refuse."""
     cache: Cache = Cache()
     """What to remember."""
+    pixels: Pixels = Pixels()
+    """What to decode and draw."""
+    healthcare: Healthcare = Healthcare()
+    """What Google's clients may do."""
+    emulator: Emulator = Emulator()
+    """Errors on purpose."""
     stores: dict[str, Store] = Field({}, validate_default=True)
     """Store name -> store; "default" always exists and is served at /dicom-web, the others at /stores/NAME/dicom-web."""
 
@@ -267,6 +313,11 @@ class Settings(BaseSettings):
         memory = cgroup.granted_memory()
         room = cgroup.granted_cpus() if memory is None else memory // _MEMORY_A_WORKER
         return max(1, min(cgroup.granted_cpus(), room))
+
+    @property
+    def pixel_processes(self) -> int:
+        """How many pixel processes a worker may have: as configured, or its share of the CPUs, at least 1."""
+        return self.pixels.processes or max(1, cgroup.granted_cpus() // self.workers)
 
     @property
     def _forgetful(self) -> bool:

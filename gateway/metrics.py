@@ -14,7 +14,9 @@ from typing import Literal, NamedTuple, get_args
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
-Transaction = Literal["store", "search", "retrieve", "metadata", "frames", "bulkdata", "delete", "capabilities", "health", "other"]
+Transaction = Literal[
+    "store", "search", "retrieve", "metadata", "frames", "bulkdata", "rendered", "delete", "capabilities", "health", "page", "other"
+]
 """The services of PS3.18 chapter 10 as the closed set of the label `transaction`."""
 
 TRANSACTIONS: tuple[Transaction, ...] = get_args(Transaction)
@@ -61,6 +63,7 @@ LOOP_LAG_SECONDS = Histogram(
     "gateway_loop_lag_seconds", "How late the event loop woke a sleeping task.", buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
 )
 LOG_DROPPED = Counter("gateway_log_dropped_lines", "Log lines dropped because the reader of the log was too slow.")
+EMULATED_ERRORS = Counter("gateway_emulated_errors", "Errors that were answered on purpose ([emulator]).", ["status"])
 
 
 class OfTransaction(NamedTuple):
@@ -149,3 +152,27 @@ SPOOL_DELIVERED = Counter("gateway_spool_delivered_instances", "Instances that a
 SPOOL_FAILED = Counter(
     "gateway_spool_failed_instances", "Instances that did not arrive, each time that it was tried.", ["store", "destination"]
 )
+
+# Pixels: `work` is what is done, `end` what became of it.
+PixelWork = Literal["render", "transcode", "survey", "other"]
+PixelEnd = Literal["ready", "made", "undoable", "failed", "memory", "late", "crashed", "left", "busy"]
+
+PIXEL_WORKS: tuple[PixelWork, ...] = get_args(PixelWork)
+PIXEL_ENDS: tuple[PixelEnd, ...] = get_args(PixelEnd)
+
+PIXEL_JOBS = Counter("gateway_pixel_jobs", "Jobs for pixel processes, by what became of them.", ["work", "end"])
+PIXEL_JOB_SECONDS = Histogram("gateway_pixel_job_seconds", "One job in a pixel process, without its time in line.", ["work"], buckets=_FAST)
+PIXEL_WAITING = Gauge("gateway_pixel_waiting_jobs", "Jobs that wait for a pixel process.", multiprocess_mode="livesum")
+PIXEL_PROCESSES = Gauge("gateway_pixel_processes", "Pixel processes that run.", multiprocess_mode="livesum")
+
+
+@cache
+def pixel_jobs(work: PixelWork, end: PixelEnd) -> Counter:
+    """The jobs of one kind with one end."""
+    return PIXEL_JOBS.labels(work, end)
+
+
+@cache
+def pixel_seconds(work: PixelWork) -> Histogram:
+    """The seconds of jobs of one kind."""
+    return PIXEL_JOB_SECONDS.labels(work)

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import orjson
 from pydantic import BaseModel, ByteSize
 
-from gateway.config import Cache, Limits, Log, Server, Settings
-from gateway.sections import Section
+from gateway.config import Cache, Healthcare, Limits, Log, Pixels, Server, Settings
+from gateway.sections import Emulator, Section
 from gateway.stores import Credentials, Origin, Spool, Store, foreign_keys
 
 _HEAD = """\
@@ -74,6 +74,9 @@ def reference() -> str:
         "log": Log,
         "limits": Limits,
         "cache": Cache,
+        "pixels": Pixels,
+        "healthcare": Healthcare,
+        "emulator": Emulator,
         "stores.default": Store,
         "stores.default.credentials": Credentials,
         "stores.default.origin": Origin,

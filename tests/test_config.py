@@ -154,10 +154,27 @@ def test_workers_follow_the_cpus_and_the_memory_that_are_granted(monkeypatch: py
     monkeypatch.setattr(cgroup, "granted_memory", lambda: None)
     assert load().workers == 6
     monkeypatch.setattr(cgroup, "granted_memory", lambda: 1 << 30)
-    assert load().workers == 4
+    assert load().workers == 2
     monkeypatch.setattr(cgroup, "granted_memory", lambda: 1 << 20)
     assert load().workers == 1
     assert load(overrides={"server": {"workers": 9}}).workers == 9
+
+
+@pytest.mark.parametrize(
+    ("cpus", "workers", "configured", "processes"), [(8, 2, 0, 4), (8, 8, 0, 1), (2, 4, 0, 1), (8, 3, 0, 2), (2, 2, 5, 5)]
+)
+def test_pixel_processes_share_the_cpus_with_those_of_other_workers(
+    monkeypatch: pytest.MonkeyPatch, cpus: int, workers: int, configured: int, processes: int
+) -> None:
+    monkeypatch.setattr(cgroup, "granted_cpus", lambda: cpus)
+    settings = load(overrides={"server": {"workers": workers}, "pixels": {"processes": configured}})
+    assert settings.pixel_processes == processes
+
+
+def test_a_pixel_process_must_have_room_for_a_frame(tmp_path: Path) -> None:
+    assert load(write(tmp_path, '[pixels]\nframe_bytes = "64MiB"\nmemory_bytes = "512MiB"')).pixels.memory_bytes == 512 << 20
+    with pytest.raises(ConfigError, match=r"pixels: memory_bytes must be three times frame_bytes"):
+        load(write(tmp_path, '[pixels]\nmemory_bytes = "1GiB"'))
 
 
 def test_a_memory_store_is_served_by_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +183,6 @@ def test_a_memory_store_is_served_by_one_process(monkeypatch: pytest.MonkeyPatch
 
 
 def test_every_key_says_what_it_is_for() -> None:
-    for section in (config.Settings, config.Server, config.Log, config.Limits, config.Cache):
+    for section in (config.Settings, config.Server, config.Log, config.Limits, config.Cache, config.Pixels):
         for name, field in section.model_fields.items():
             assert field.description, f"{section.__name__}.{name}"

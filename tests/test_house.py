@@ -21,6 +21,9 @@ LONGEST = {"gateway": 400, "loadtests": 400, "tests": 500}
 LONGER: dict[str, str] = {}
 """Files that are longer, each with its reason."""
 
+HEAVY = ("numpy", "imagecodecs", "simplejpeg", "PIL", "pydicom")
+"""What only pixel processes import."""
+
 WITHOUT_TWIN = {
     "gateway/__main__.py": "two lines; tests/test_cli.py runs it",
     "gateway/exits.py": "three numbers",
@@ -52,7 +55,8 @@ def test_each_module_imports_alone() -> None:
     """In one interpreter a module may live off what others imported before it; each gets a fresh start in a forked child."""
     code = """
 import importlib, os, sys
-import aiohttp, pydantic_settings, prometheus_client, pydicom, cyclopts, uvloop, structlog, aiofiles  # slow, and not ours
+import aiohttp, pydantic_settings, prometheus_client, numpy, PIL.Image, imagecodecs, cyclopts, uvloop, structlog, aiofiles  # slow, not ours
+import gateway.dicom.tables  # large, and imports nothing of ours
 failed = []
 for name in sys.argv[1:]:
     child = os.fork()
@@ -69,6 +73,14 @@ sys.exit(any(failed))
     names = [module(path) for path in SOURCES if path.name != "__main__.py"]
     done = subprocess.run([sys.executable, "-c", code, *names], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["app", "worker", "cli"])
+def test_the_gateway_imports_no_codec(name: str) -> None:
+    """What decodes and draws is for pixel processes: here it would cost each worker 50 MiB, half a second and a place to be attacked."""
+    code = f"import gateway.{name}, sys; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)

@@ -36,13 +36,15 @@ CLOSED: dict[str, set[str]] = {
     "tier": {"memory", "disk"},
     "kind": {*KINDS},
     "loss": {"damaged", "busy", "failed"},
+    "work": {*metrics.PIXEL_WORKS},
+    "end": {*metrics.PIXEL_ENDS},
 }
 """Every label and all values that it may have."""
 
 NAMED = {"destination", "origin", "store"}
 """Labels whose values are the stores that the settings name; tests/backends/upstream/test_metering.py holds those of origins."""
 
-UNITS = tuple("_bytes _seconds _requests _answers _instances _outcomes _headers _lines _calls _retries _state".split())
+UNITS = tuple("_bytes _seconds _requests _answers _instances _outcomes _headers _lines _calls _retries _state _jobs _processes".split())
 """What a name may end with: the unit, or what is counted."""
 
 MOST = 500

@@ -1,1 +1,1 @@
-"""Bytes of DICOM (PS3.5, PS3.10), without I/O; the only room that knows pydicom. `elements` is the walk that the others share."""
+"""Bytes of DICOM (PS3.5, PS3.10), without I/O; the tables are those of pydicom, read without importing it. `elements` is the walk that the others share."""

@@ -10,7 +10,9 @@ to one bad element. Rules:
 4. One bad element never costs the data set: bytes that are no value of their VR go out as VR UN with a BulkDataURI.
 5. VRs that the header leaves open come from `resolve`. A private sequence that only the dictionary knows as one is looked
    into; its values have no events of their own and so no URI, which is why all of them are inline.
-6. JSON writers and readers stop at some 250 levels of nesting; a sequence below `DEEPEST` others is UN with a BulkDataURI.
+6. The model of a video says by Available Transfer Syntax UID (0008,3002) that it is one, as results of searches do (PS3.18 10.6.3):
+   nothing else in it does, and viewers that cannot tell ask for its frames, which nobody can cut out.
+7. JSON writers and readers stop at some 250 levels of nesting; a sequence below `DEEPEST` others is UN with a BulkDataURI.
 """
 
 from __future__ import annotations
@@ -23,9 +25,14 @@ from gateway.dicom.model import AN_ITEM, INLINE, OPAQUE, Data, Model
 from gateway.dicom.part10 import BIG_ENDIAN
 from gateway.dicom.structure import ITEM, Event
 
-MODEL = "1"
+MODEL = "2"
 """Stands for all that this room writes of an instance: raised whenever the same instance gives other bytes, so that
 nobody takes what was kept from before for what is written now."""
+
+
+_AVAILABLE = "00083002"
+_VIDEO = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?")
+"""MPEG-2, H.264 and H.265, fragmentable or not (PS3.6 A)."""
 
 
 def instance_metadata(data: Data, events: Sequence[Event], *, syntax: str, bulk_prefix: str) -> bytes:
@@ -37,7 +44,10 @@ def instance_metadata(data: Data, events: Sequence[Event], *, syntax: str, bulk_
     :param syntax: the transfer syntax that the walk found.
     :param bulk_prefix: the URL of the instance; `backends.base.URL_BASE` and the path of the resource.
     """
-    return instance_model(data, events, syntax=syntax, bulk_prefix=bulk_prefix).to_json()
+    model = instance_model(data, events, syntax=syntax, bulk_prefix=bulk_prefix)
+    if _VIDEO.fullmatch(syntax):
+        model.add(_AVAILABLE, {"vr": "UI", "Value": [syntax]})
+    return model.to_json()
 
 
 def instance_model(data: Data, events: Sequence[Event], *, syntax: str, bulk_prefix: str) -> Model:

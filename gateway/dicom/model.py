@@ -129,6 +129,12 @@ class Model:
         self._fill([self._root], 0, events)
         self._settle()
 
+    def add(self, key: str, attribute: Attribute) -> None:
+        """Puts in what the instance itself does not hold; what it does hold counts."""
+        if key not in self._root.attributes:
+            self._root.attributes[key] = attribute
+            self._ordered = False
+
     def items(self, events: Sequence[Event]) -> Attribute:
         """Takes in the items of one sequence instead, and returns its attribute."""
         self._root.sequence = {"vr": "SQ"}

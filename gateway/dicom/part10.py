@@ -8,8 +8,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import NamedTuple
 
-from pydicom._uid_dict import UID_dictionary
-
+from gateway.dicom.tables import UIDS
 from gateway.dicom.vrs import LONG, SHORT
 
 Buffer = bytes | bytearray | memoryview
@@ -100,7 +99,7 @@ def codec_of(syntax: str, head: Buffer) -> Codec:
 
 
 # Not pydicom's UID class: it warns about what is no UID, and shows it, and what stands here may be anything of a damaged file.
-_KNOWN = frozenset(uid for uid, entry in UID_dictionary.items() if entry[1] == "Transfer Syntax")
+_KNOWN = frozenset(uid for uid, entry in UIDS.items() if entry[1] == "Transfer Syntax")
 
 
 def known_syntax(syntax: str) -> bool:

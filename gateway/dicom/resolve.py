@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from pydicom.datadict import private_dictionary_VR
-
+from gateway.dicom import tables
 from gateway.dicom.vrs import implicit_vr
 
 LONGEST_SHORT = 0xFFFF
@@ -36,11 +35,8 @@ def creator_tag(tag: int) -> int:
 @lru_cache(maxsize=4096)
 def private_vr(tag: int, creator: str) -> str:
     """The VR that the private dictionary has for `tag` under `creator`, ``UN`` when it has none."""
-    try:
-        vr = private_dictionary_VR(tag, creator)
-    except KeyError:
-        return "UN"
-    return "UN" if vr == "OB_OW" else vr  # a slip of the dictionary
+    vr = tables.private_vr(tag, creator)
+    return "UN" if vr is None or vr == "OB_OW" else vr  # the latter is a slip of the dictionary
 
 
 def known_vr(tag: int, length: int, creator: str | None) -> str:

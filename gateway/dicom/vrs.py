@@ -6,7 +6,7 @@ The dictionary is pydicom's. Tags whose VR depends on another element keep the d
 
 from __future__ import annotations
 
-from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
+from gateway.dicom.tables import ELEMENTS, REPEATERS
 
 _TWO = ("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US")
 _FOUR = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
@@ -26,7 +26,7 @@ _DEPENDENT = {0x7FE00010: "OW"}
 _CURVE_DATA = 0x50003000
 """PS3.5-2004 A.1, the last edition that had curves: OB whatever its points are."""
 
-KNOWN: dict[int, str] = {tag: entry[0] for tag, entry in DicomDictionary.items() if entry[0] != "NONE"} | _DEPENDENT
+KNOWN: dict[int, str] = {tag: entry[0] for tag, entry in ELEMENTS.items() if entry[0] != "NONE"} | _DEPENDENT
 
 PLAIN: dict[int, str] = {tag: vr for tag, vr in KNOWN.items() if tag and vr != "SQ" and vr not in BULK}
 """Tags that a walk over Implicit VR may pass without a second look; (0000,0000) is not among them since zero bytes after
@@ -36,7 +36,7 @@ a data set look like it."""
 def _repeaters() -> dict[int, dict[int, str]]:
     """VRs of repeating groups (PS3.5 7.6) and of retired elements like them: ``{mask: {masked tag: VR}}``."""
     found: dict[int, dict[int, str]] = {}
-    for pattern, entry in RepeatersDictionary.items():
+    for pattern, entry in REPEATERS.items():
         mask = int("".join("0" if digit == "x" else "F" for digit in pattern), 16)
         found.setdefault(mask, {})[int(pattern.replace("x", "0"), 16)] = entry[0]
     found[0xFF00FFFF][_CURVE_DATA] = "OB"

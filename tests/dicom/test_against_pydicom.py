@@ -158,4 +158,7 @@ def test_pydicom_has_the_same_model(path: Path) -> None:
     walk = walk_of(data)
     assert walk is not None
     ours = orjson.loads(instance_metadata(inflate(data, walk), walk.events, syntax=walk.syntax, bulk_prefix="@"))
-    assert list(differences("", ours, pydicom.dcmread(path, force=True), walk.syntax == BIG_ENDIAN)) == []
+    theirs = pydicom.dcmread(path, force=True)
+    if "AvailableTransferSyntaxUID" not in theirs:
+        ours.pop("00083002", None)  # of videos: see `metadata`
+    assert list(differences("", ours, theirs, walk.syntax == BIG_ENDIAN)) == []

@@ -75,6 +75,7 @@ def test_what_is_no_number_is_none(value: Any) -> None:
 
 def test_first_values() -> None:
     assert (number(data(t1="12"), "1"), text(data(t1=" a "), "1"), text(data(t1=3), "1")) == (12, "a", "")
-    for element in ({}, {"Value": []}, {"Value": "x"}, "x", None):
+    empty: list[Any] = [{}, {"Value": []}, {"Value": "x"}, "x", None]
+    for element in empty:
         assert first({"1": element}, "1") is None
     assert first({}, "1") is None

@@ -17,14 +17,15 @@ from gateway.pixels.render.placing import Place
 from gateway.pixels.render.segments import coloured, srgb
 from gateway.pixels.render.steady import steady
 from gateway.pixels.render.writing import Pixels
-from gateway.pixels.work import Given
+from gateway.pixels.work import Given, Undoable
 
 
 def mosaic(
     image: Image, data: Attributes, frames: Sequence[tuple[Place, Given]], size: tuple[int, int], scale: float, limits: PixelLimits
 ) -> Pixels:
     """The picture: (rows, columns, 3). Where segments overlap the brighter one of each channel shows. Where nothing is, it is black, or
-    Recommended Absent Pixel CIELab Value.
+    Recommended Absent Pixel CIELab Value; so is a tile of a slide that is damaged, which can be seen. A segment that is missing could
+    not: it is an error.
 
     :param size: rows and columns of the whole. :param scale: how much smaller it is drawn; each frame is made so first.
     """
@@ -36,10 +37,17 @@ def mosaic(
         return decoded(frames[place][1].read(), image, limits.frame_bytes), data, frames[place][0].number
 
     rendering = AS_IT_IS if segmented or image.samples > 1 else steady(AS_IT_IS, len(frames), look)
+    refusals = []
     for number, (place, _) in enumerate(frames):
-        frame, *_ = look(number)
+        try:
+            frame, *_ = look(number)
+        except Undoable as error:
+            refusals.append(error)
+            continue
         shown = coloured(frame.array, data, place.number) if segmented else displayed(frame, data, place.number, rendering)
         _put(whole, shown if shown.ndim == 3 else np.repeat(shown[..., np.newaxis], 3, axis=2), place, scale, onto=segmented)
+    if refusals and (segmented or len(refusals) == len(frames)):
+        raise refusals[0]
     return whole
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from gateway.pixels.limits import PixelLimits
 from gateway.pixels.render.dataset import Attributes
 from gateway.pixels.render.mosaic import mosaic
 from gateway.pixels.render.placing import Place
+from gateway.pixels.work import Undoable
 from tests.pixels.render.subject import Whole
 
 IMAGE = Image("1.2.840.10008.1.2.1", 4, 4, 1, "MONOCHROME2", False, 8, 8, 7, False, 9)
@@ -59,3 +61,16 @@ def test_smaller(scale: float) -> None:
     whole = made((0, 0, 90), (0, 4, 90), (4, 0, 90), (4, 4, 90), scale=scale)
     assert whole.shape[:2] == (max(round(8 * scale), 1),) * 2
     assert scale < 0.1 or np.all(whole == 90)
+
+
+def test_a_damaged_tile_is_left_out_and_a_damaged_segment_is_not() -> None:
+    places = [(Place(1, 0, 0), Whole(bytes([90]) * 16)), (Place(2, 0, 4), Whole(b"short"))]
+    red = replace(IMAGE, samples=3, photometric="RGB")
+    described: Any = DATA | {"00280002": {"vr": "US", "Value": [3]}, "00280004": {"vr": "CS", "Value": ["RGB"]}}
+    tiles = [(Place(1, 0, 0), Whole(bytes([90]) * 48)), (Place(2, 0, 4), Whole(b"short"))]
+    assert corners(mosaic(red, Attributes(described), tiles, (4, 8), 1.0, PixelLimits())) == [[90, 0]]
+    with pytest.raises(Undoable):
+        mosaic(red, Attributes(described), tiles[1:], (4, 8), 1.0, PixelLimits())
+    segmented = Attributes(DATA | {"00620002": {"vr": "SQ", "Value": []}})
+    with pytest.raises(Undoable):
+        mosaic(IMAGE, segmented, places, (4, 8), 1.0, PixelLimits())
