@@ -91,6 +91,16 @@ def test_an_icon_that_cannot_be_decoded_is_left_out(defined: bool) -> None:
     assert (found.pixel_array == PIXELS).all()
 
 
+@pytest.mark.parametrize("good_first", [True, False])
+def test_several_icons_are_left_out_together(good_first: bool) -> None:
+    ds = parsed(instance("IconImageSequence", icon(rle(PIXELS)), defined=True))
+    bad = icon(b"no RLE at all!")
+    ds.IconImageSequence = [icon(rle(PIXELS)), bad] if good_first else [bad, icon(rle(PIXELS))]
+    found = parsed(transcoded(written(ds, syntaxes.RLE), syntaxes.EXPLICIT))
+    assert "IconImageSequence" not in found
+    assert (found.PatientName, (found.pixel_array == PIXELS).all()) == ("Doe^Jane", True)
+
+
 def test_elsewhere_only_the_pixels_are_left_out() -> None:
     outer = Dataset()
     outer.IconImageSequence = [icon(b"no RLE at all!")]

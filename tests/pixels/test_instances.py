@@ -152,6 +152,11 @@ def test_from_one_compression_into_another() -> None:
     assert transcoded(again, EXPLICIT) == picture(pixels)
 
 
+def test_what_trails_behind_the_data_set_is_left_behind() -> None:
+    data = picture(noise(4, 4), syntax=IMPLICIT)
+    assert transcoded(data + b"garbage that is no element", EXPLICIT) == picture(noise(4, 4))
+
+
 def test_what_is_stored_so_already_is_told() -> None:
     made = Begin(EXPLICIT)([Pieces([dicom()])])
     assert (dict(made.facts), list(made.content)) == ({"as_stored": True}, [])

@@ -82,7 +82,7 @@ def shuttered(pixels: Pixels, state: Attributes) -> Pixels:
         seen &= (row >= (upper or 1)) & (row <= (rows if lower is None else lower))
     center, radius = state.decimals("00181610"), state.decimal("00181612")
     if "CIRCULAR" in shapes and len(center) == 2 and radius is not None:
-        seen &= (row - center[0]) ** 2 + (column - center[1]) ** 2 <= radius**2
+        seen &= np.hypot(row - center[0], column - center[1]) <= radius
     vertices = state.decimals("00181620")
     if "POLYGONAL" in shapes and len(vertices) >= 6:
         seen &= _polygon(vertices, rows, columns)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.pixels.render.dataset import Attributes
+from gateway.pixels.work import Undoable
 
 Pixels = NDArray[np.uint8]
 
@@ -50,7 +51,10 @@ def coloured(cells: NDArray[np.generic], data: Attributes, number: int) -> Pixel
     """A frame in the colours of its segments: (rows, columns, 3).
 
     :param cells: (rows, columns). :param number: of the frame, from 1.
+    :raises Undoable: for cells of several samples.
     """
+    if cells.ndim != 2:
+        raise Undoable("a segmentation has one sample a pixel, and this one has several")
     palette = colours(data)
     if data.text("00620001") == "LABELMAP":
         return _labelled(cells, palette, data.number("00280120"))

@@ -215,7 +215,8 @@ class _Sheet:
     def _said(self) -> str:
         rates = {one.rate for one in self._group.channels}
         voltage = any(one.unit == "mV" for one in self._group.channels)
-        said = [drawable(self._group.label[:32]), f"{SPEED} mm/s", f"{GAIN} mm/mV" if voltage else "", f"{rates.pop():g} samples/s", "not filtered"]
+        speed, gain = f"{SPEED} mm/s", f"{GAIN} mm/mV" if voltage else ""
+        said = [drawable(self._group.label[:32]), speed, gain, f"{rates.pop():g} samples/s", "not filtered"]
         said.append(f"the first {self._group.seconds:g} s or {CHANNELS} channels" if self._group.cut else "")
         return "   ".join(one for one in said if one)
 

@@ -68,6 +68,11 @@ def test_a_circle() -> None:
     assert sorted(zip(rows.tolist(), columns.tolist(), strict=True)) == [(1, 3), (2, 2), (2, 3), (2, 4), (3, 3)]
 
 
+def test_a_circle_beyond_all_numbers() -> None:
+    everything: dict[str, Any] = {"00181610": element("IS", "3", "4"), "00181612": element("IS", "1e200")}
+    assert np.array_equal(shuttered(RAMP, shutter("CIRCULAR", **everything)), RAMP)
+
+
 def test_a_polygon_and_several() -> None:
     seen = shuttered(RAMP, shutter("POLYGONAL", **TRIANGLE)) != 0
     assert seen[0].all()

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.pixels.render.dataset import Attributes
 from gateway.pixels.render.segments import coloured, colours, srgb
+from gateway.pixels.work import Undoable
 
 
 def element(*values: Any, vr: str = "US") -> dict[str, Any]:
@@ -70,3 +71,8 @@ def test_segment_after_segment_where_nothing_says_so() -> None:
     one = np.ones((1, 1), np.uint8)
     seen = [tuple(coloured(one, bare, number)[0, 0].tolist()) for number in (1, 2, 3, 4)]
     assert seen == [colours(bare)[1]] * 2 + [colours(bare)[3]] * 2
+
+
+def test_several_samples_are_no_segments() -> None:
+    with pytest.raises(Undoable):
+        coloured(np.zeros((2, 2, 3), np.uint8), said("BINARY"), 1)

@@ -1,0 +1,116 @@
+"""A `Backend` around a `Backend`: its instances can be had in other transfer syntaxes too, and as pictures. The package has the rules."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from gateway.backends.base import Backend, Body, Countable, Health, Matches, Retrieve, StoreResult, Tally, Upload, View
+from gateway.backends.cached.cached import Cached
+from gateway.backends.pictured.negotiating import Level, levels
+from gateway.backends.pictured.sources import Sources
+from gateway.backends.representations import NATIVE
+from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN
+from gateway.dicomweb.query import Query
+from gateway.dicomweb.rendering import AS_IT_IS, Rendering
+from gateway.dicomweb.resources import Resource
+from gateway.errors import NotAcceptable
+
+
+class Pictured:
+    """See `Backend`.
+
+    :param inner: the store behind.
+    :param made: keeps what `Making` makes of the same store, which is closed with it.
+    :param sources: ask the store behind.
+    :param default: the transfer syntax of instances for callers who name none, ``*`` for as stored.
+    :param decides: whether the store behind says of a whole study or series before its first byte that some of it cannot be given; if
+        not, a study of which some has to be made is made here from the beginning.
+    """
+
+    def __init__(
+        self, inner: Backend, made: Cached, sources: Sources, *, default: str = EXPLICIT_LITTLE_ENDIAN, decides: bool = True
+    ) -> None:
+        self._inner = inner
+        self._made = made
+        self._sources = sources
+        self._default = default
+        self._decides = decides
+
+    async def retrieve(self, retrieve: Retrieve) -> Body:
+        """See `Backend.retrieve`."""
+        match retrieve.view:
+            case View.FRAMES:
+                return await self._frames(retrieve)
+            case View.INSTANCES:
+                return await self._instances(retrieve)
+            case View.RENDERED | View.THUMBNAIL:
+                return await self._made.retrieve(retrieve)
+        return await self._inner.retrieve(retrieve)
+
+    async def _frames(self, retrieve: Retrieve) -> Body:
+        refused: NotAcceptable | None = None
+        for level in levels(retrieve.accept):
+            asked = _at(level, retrieve)
+            wanted = asked if asked.rendering is AS_IT_IS else replace(asked, rendering=Rendering(quality=asked.rendering.quality))
+            if not level.stored and (kept := self._made.kept(wanted)) is not None:
+                return kept  # so it could not be had as stored when it was made, and nothing was written since
+            try:
+                return await self._inner.retrieve(asked if asked.rendering is AS_IT_IS else replace(asked, rendering=AS_IT_IS))
+            except NotAcceptable as error:
+                refused = error
+            try:
+                return await self._made.retrieve(wanted)
+            except NotAcceptable as error:
+                refused = error
+        raise refused or NotAcceptable("nothing is asked for")
+
+    async def _instances(self, retrieve: Retrieve) -> Body:
+        refused: NotAcceptable | None = None
+        for level in levels(retrieve.accept, self._default):
+            wanted = _at(level, retrieve)
+            try:
+                if level.stored or self._decides or await self._plain(wanted):
+                    return await self._inner.retrieve(wanted)
+            except NotAcceptable as error:
+                refused = error
+            try:
+                return await self._made.retrieve(wanted)
+            except NotAcceptable as error:
+                refused = error
+        raise refused or NotAcceptable("nothing is asked for")
+
+    async def _plain(self, retrieve: Retrieve) -> bool:
+        """Whether the store behind can be asked for all of it at once: an instance alone, or none that is compressed."""
+        if retrieve.resource.instance is not None:
+            return True
+        return all(one.syntax in NATIVE for one in await self._sources.listed(retrieve.resource, syntaxes=True))
+
+    async def store(self, uploads: AsyncIterator[Upload]) -> StoreResult:
+        """See `Backend.store`. It goes by what is kept, which is old from then on."""
+        return await self._made.store(uploads)
+
+    async def search(self, query: Query) -> Matches:
+        """See `Backend.search`."""
+        return await self._inner.search(query)
+
+    async def delete(self, resource: Resource) -> int:
+        """See `Backend.delete`."""
+        return await self._made.delete(resource)
+
+    async def check(self) -> Health:
+        """See `Backend.check`."""
+        return await self._inner.check()
+
+    async def tally(self) -> Tally | None:
+        """See `Countable.tally`."""
+        return await self._inner.tally() if isinstance(self._inner, Countable) else None
+
+    async def aclose(self) -> None:
+        """See `Backend.aclose`."""
+        await self._made.aclose()
+
+
+def _at(level: Level, retrieve: Retrieve) -> Retrieve:
+    """The same read of what has one preference."""
+    return retrieve if level.accept is None else replace(retrieve, accept=level.accept)
