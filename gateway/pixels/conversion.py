@@ -120,6 +120,9 @@ def _check_lossy(image: Image, source: str, target: str) -> None:
         _refuse(image, source, target, "indices of a palette would become others")
     if image.signed and target == syntaxes.JPEG_LS_NEAR:
         _refuse(image, source, target, "its values are signed")
+    if target in (syntaxes.JPEG_LS_NEAR, syntaxes.HTJ2K) and image.stored != image.allocated:
+        # Their codestreams would say the bits allocated, and a value that loss pushed beyond those stored come back from the other end.
+        _refuse(image, source, target, f"it has {image.stored} bits in {image.allocated}")
     if target == syntaxes.JPEG_BASELINE and (image.allocated != 8 or image.signed):
         _refuse(image, source, target, f"it has {'signed ' * image.signed}values of {image.stored} bits in {image.allocated}")
     if target == syntaxes.JPEG_BASELINE and image.samples == 3 and image.photometric not in ("RGB", "YBR_FULL"):

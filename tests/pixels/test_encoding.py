@@ -151,7 +151,7 @@ def test_loss_is_small_and_smaller_for_more_quality(target: str, image: Image) -
 
 
 def test_a_near_lossless_frame_keeps_its_promise() -> None:
-    image = grey(12, rows=64, columns=96)
+    image = grey(16, rows=64, columns=96)
     pixels = scene(image)
     frame, after = coded(pixels, image, syntaxes.JPEG_LS_NEAR)
     assert 0 < difference(decoded(frame, after).array, pixels) <= 2

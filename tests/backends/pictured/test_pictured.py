@@ -21,7 +21,7 @@ from gateway.dicomweb.media import parse_accept
 from gateway.errors import Gone, NotAcceptable, NotFound
 from tests import samples
 from tests.backends.cached.behind import settle
-from tests.backends.made import AS_STORED, FIRST, JSON, dicom, found, named, parts, query, read, store, study, wants
+from tests.backends.made import AS_STORED, FIRST, JSON, dicom, found, named, parts, read, store, study, wants
 from tests.backends.pictured.picturing import J2K, RLE, TEN, Asked, Counting, of_frames, pictured
 
 OCTETS = 'multipart/related; type="application/octet-stream"'
@@ -102,10 +102,16 @@ async def test_what_has_nothing_to_do_with_pixels_passes(backend: Pictured, inne
         assert inner.reads.pop() is retrieve
     assert await found(backend, "study", "0020000D") == ["1.1"] and inner.searches == 1
     assert (await backend.check()).ready
-    tally = await pictured(MemoryBackend(), Path("/unused"), options={}).tally() if False else await backend.tally()
-    assert tally is None, "who stands behind cannot count"
     await backend.aclose()
     assert inner.closed == 1
+
+
+async def test_who_can_count_is_asked_to(make: Make) -> None:
+    backend = make(MemoryBackend())
+    await store(backend, *study("1.1"))
+    tally = await backend.tally()
+    assert tally is not None and (tally.studies, tally.series, tally.instances) == (1, 2, 4)
+    assert await make().tally() is None, "who stands behind this one cannot"
 
 
 # -- what is made
@@ -278,8 +284,3 @@ async def test_a_store_that_may_break_off_is_asked_for_what_it_can_give(make: Ma
     assert instead == [retrieve] and len(inner.reads) == before, "it would have broken off in the middle"
     assert len(await parts(await backend.retrieve(wants(View.INSTANCES, AS_STORED, RLE.uids[0])))) == 2
     assert len(await parts(await backend.retrieve(in_form(EXPLICIT, *RLE.uids[:2], "1.9")))) == 1
-
-
-async def test_searches_pass(backend: Pictured, inner: Asked) -> None:
-    await store(backend, *study("1.1"))
-    assert len((await backend.search(query("instance"))).results) == 4 and inner.searches == 1
