@@ -14,6 +14,7 @@ from gateway.backends.caller import CALLER, Caller
 from gateway.backends.federation import Federation
 from gateway.backends.local.store import LocalStore
 from gateway.backends.memory import MemoryBackend
+from gateway.backends.pictured.pictured import Pictured
 from gateway.backends.spool.spooled import Spooled
 from gateway.backends.upstream.credentials import Basic, BearerFile, ClientCredentials, Nobody, PassThrough
 from gateway.backends.upstream.google import Google
@@ -21,6 +22,7 @@ from gateway.backends.upstream.origin import Origin
 from gateway.config import Settings
 from gateway.errors import NotFound, StoreUnavailable
 from gateway.opening import Opening, client_of, credentials_of, profile_of, routes_of
+from gateway.pixels.pool import Pool
 from gateway.stores import Credentials, Store
 
 PACS = {"backend": "upstream", "url": "http://127.0.0.1:9/dicom-web"}
@@ -65,16 +67,55 @@ async def stores(tmp_path: Path) -> AsyncIterator[Stores]:
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
 async def test_each_kind_of_store_has_its_backend(stores: Stores, settings: dict[str, Any], kind: type) -> None:
-    assert type(await stores.one("a", a=settings)) is kind
+    made = await stores.one("a", a=settings)
+    assert type(made._inner if isinstance(made, Pictured) else made) is kind
+    assert isinstance(made, Pictured) is (kind is not Federation), "the members of a federation make pictures"
+
+
+async def inner(stores: Stores, **settings: Any) -> Cached:
+    """The cache in front of an origin."""
+    made = await stores.one("a", a=PACS | settings)
+    assert isinstance(made, Pictured) and isinstance(made._inner, Cached)
+    return made._inner
+
+
+async def made_of(stores: Stores, **settings: Any) -> Cached:
+    """The cache in front of what is made of pixels."""
+    made = await stores.one("a", a=settings)
+    assert isinstance(made, Pictured)
+    return made._made
+
+
+@pytest.mark.parametrize("settings", [{}, PACS, PACS | {"delivery": "spool"}, PACS | {"cache": False}, {"backend": "memory"}])
+async def test_what_is_made_of_pixels_is_kept_apart_from_what_is_not(stores: Stores, settings: dict[str, Any], tmp_path: Path) -> None:
+    made = await made_of(stores, **settings)
+    assert made._scope().startswith("pixels ") and set(made._kinds.values()) == {"rendered", "transcoded"}
+    lasting = settings != {"backend": "memory"}
+    assert (tmp_path / "a" / "generations").exists() is lasting
+    assert (made._disk is not None) is (lasting and settings.get("cache", True))
+    assert bool(made._memory.bound) is settings.get("cache", True)
+
+
+async def test_pictures_are_kept_as_long_as_frames(stores: Stores) -> None:
+    made, passing = await made_of(stores), await made_of(stores, **PACS, credentials={"kind": "pass_through"})
+    assert made._ttl["rendered"] == made._ttl["transcoded"] == made._ttl["frames"] > made._ttl["search"]
+    assert passing._ttl["rendered"] == passing._ttl["search"], "who may see it, only the origin knows"
+
+
+async def test_a_store_may_have_the_name_of_the_cache(stores: Stores, tmp_path: Path) -> None:
+    opening = stores.opening(cache={})
+    assert isinstance(await opening.store("cache"), Pictured)
+    assert (tmp_path / "cache" / "blobs").is_dir() and (tmp_path / "_cache").is_dir()
 
 
 async def test_a_store_that_others_need_is_opened_once_and_closed_after_them(stores: Stores) -> None:
     opening = stores.opening(both={"backend": "federation", "members": ["default", "pacs"]}, pacs=PACS)
     catalog = await opening.catalog()
     assert {name for name, _ in catalog} == {"default", "both", "pacs"}
-    order = [type(one) for one in catalog._closing]
+    order = [type(one._inner if isinstance(one, Pictured) else one) for one in catalog._closing]
     assert order.index(Federation) < order.index(LocalStore) and order.index(Federation) < order.index(Cached)
     assert order.count(LocalStore) == 1
+    assert order[-1] is Pool, "the last that may be needed"
     assert await opening.store("pacs") is catalog.get("pacs")
 
 
@@ -126,9 +167,7 @@ def test_a_certificate_that_is_missing_is_named(tmp_path: Path) -> None:
 
 
 async def _scope(stores: Stores, **settings: Any) -> str:
-    made = await stores.one("a", a=PACS | settings)
-    assert isinstance(made, Cached)
-    return made._scope()
+    return (await inner(stores, **settings))._scope()
 
 
 async def test_what_is_kept_is_for_the_same_origin_asked_in_the_same_way(stores: Stores) -> None:
@@ -147,8 +186,7 @@ async def test_what_is_kept_is_for_the_same_origin_asked_in_the_same_way(stores:
 
 async def test_what_only_the_origin_may_show_is_believed_no_longer_than_a_search(stores: Stores) -> None:
     for kind, longer in (("none", True), ("pass_through", False)):
-        made = await stores.one("a", a=PACS | {"credentials": {"kind": kind}})
-        assert isinstance(made, Cached)
+        made = await inner(stores, credentials={"kind": kind})
         assert (made._ttl["frames"] > made._ttl["search"]) is longer
     token = CALLER.set(Caller("Bearer one"))
     one = await _scope(stores, credentials={"kind": "pass_through"})
@@ -161,8 +199,7 @@ async def test_a_disk_that_refuses_the_cache_keeps_no_gateway_from_starting(stor
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("gateway.opening.DiskTier", refuse)
-    made = await stores.one("a", a=PACS)
-    assert isinstance(made, Cached) and made._disk is None
+    assert (await inner(stores))._disk is None
 
 
 async def test_a_folder_of_somebody_else_is_no_cache(stores: Stores, tmp_path: Path) -> None:

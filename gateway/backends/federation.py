@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
-from gateway.backends.base import Backend, Body, Health, Matches, Retrieve, StoreResult, Upload
+from gateway.backends.base import Backend, Body, Health, Matches, Retrieve, StoreResult, Upload, View
 from gateway.backends.merging.deletes import delete_everywhere
 from gateway.backends.merging.members import Member, Round, holders
 from gateway.backends.merging.reads import read_in_parts
@@ -77,7 +77,7 @@ class Federation:
             self._places.remember(study, found[0])
         elif len(found) > 1:
             found = await holders(asking, found, replace(retrieve.resource, frames=()))
-        if len(found) > 1 and retrieve.resource.instance is None:
+        if len(found) > 1 and retrieve.resource.instance is None and retrieve.view is not View.THUMBNAIL:  # of which one is enough
             return await read_in_parts(asking, found, retrieve)
         if found:
             body = await found[0].backend.retrieve(retrieve)

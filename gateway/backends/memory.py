@@ -14,7 +14,7 @@ from functools import partial
 import orjson
 
 from gateway.backends import needs
-from gateway.backends.base import URL_BASE, Body, Failed, Health, Matches, Retrieve, Stored, StoreResult, Upload, View
+from gateway.backends.base import URL_BASE, Body, Failed, Health, Matches, Retrieve, Stored, StoreResult, Tally, Upload, View
 from gateway.backends.bulk import Laid, all_bulk_data, bulk_body
 from gateway.backends.documents import metadata_body
 from gateway.backends.evaluate import all_match
@@ -100,7 +100,7 @@ class MemoryBackend:
                 failed.append(Failed(upload.part, error.reason, error.message, upload.instance.sop_class, upload.instance.sop))
         stored: list[Stored] = []
         for upload, new in received:  # nothing is visible before the request has ended well
-            outcome = self._decide(upload.part, new)
+            outcome = self._decide(upload.part, new, OnDuplicate.REPLACE if upload.replace else self._policy)
             if isinstance(outcome, Stored):
                 stored.append(outcome)
             else:
@@ -118,11 +118,11 @@ class MemoryBackend:
             table = None
         return _Held(instance, data, 0, time.time(), attributes, table)
 
-    def _decide(self, part: int, new: _Held) -> Stored | Failed:
+    def _decide(self, part: int, new: _Held, policy: OnDuplicate) -> Stored | Failed:
         old = self._held.get(new.key)
         if old is not None and old.data == new.data:
             return Stored(new.instance)
-        if old is not None and self._policy is OnDuplicate.REJECT:
+        if old is not None and policy is OnDuplicate.REJECT:
             return Failed(
                 part,
                 Reason.PROCESSING_FAILURE,
@@ -130,7 +130,7 @@ class MemoryBackend:
                 new.instance.sop_class,
                 new.instance.sop,
             )
-        if old is not None and self._policy is OnDuplicate.SKIP:
+        if old is not None and policy is OnDuplicate.SKIP:
             return Stored(new.instance, WarningReason.COERCED)
         self._versions += 1
         self._held.pop(new.key, None)  # a new version counts as the latest of its study
@@ -195,6 +195,11 @@ class MemoryBackend:
     async def check(self) -> Health:
         """See `Backend.check`."""
         return Health(ready=True)
+
+    async def tally(self) -> Tally:
+        """See `Countable.tally`."""
+        studies, series = {key[0] for key in self._held}, {key[:2] for key in self._held}
+        return Tally(len(studies), len(series), len(self._held), sum(len(held.data) for held in self._held.values()))
 
     async def aclose(self) -> None:
         """See `Backend.aclose`."""

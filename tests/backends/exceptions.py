@@ -48,7 +48,12 @@ _GOOGLE = _ORIGINS | {
     "[no preamble]": "the origin takes files of PS3.10 alone",
 }
 
-EXCEPTIONS: Mapping[str, Mapping[str, str]] = {"orthanc": _ORTHANC, "cached-orthanc": _ORTHANC, "google": _GOOGLE}
+EXCEPTIONS: Mapping[str, Mapping[str, str]] = {
+    "orthanc": _ORTHANC,
+    "cached-orthanc": _ORTHANC,
+    "pictured-orthanc": _ORTHANC,
+    "google": _GOOGLE,
+}
 """By kind (`kinds`): the reason by the name of a test, by that and one case of it, or by a case of any test."""
 
 

@@ -4,6 +4,7 @@
     spool  federation                          a spool in front of one in memory, delivering all the time; two in memory as one
     orthanc  google                            Origin over Debian's Orthanc, over the fake of `tests.origins.google`
     cached-memory  cached-local  cached-orthanc  a cache around each; that around `local` is asked everything twice
+    pictured-memory  pictured-local  pictured-orthanc  what makes pictures around each; around the cache of the last
 
 One Orthanc serves all tests of a process, and one that overwrites those of what is replaced: each finds it empty.
 """
@@ -19,6 +20,7 @@ from gateway.backends.cached.disk import DiskTier
 from gateway.backends.federation import Federation
 from gateway.backends.local.store import LocalStore
 from gateway.backends.memory import MemoryBackend
+from gateway.backends.pictured.pictured import Pictured
 from gateway.backends.policy import OnDuplicate
 from gateway.backends.spool.spooled import Spooled
 from gateway.backends.upstream.area import Area
@@ -26,6 +28,7 @@ from gateway.backends.upstream.client import Client
 from gateway.backends.upstream.credentials import Nobody
 from gateway.backends.upstream.origin import Origin
 from gateway.backends.upstream.profiles import PROFILES
+from tests.backends.pictured.picturing import pictured
 from tests.backends.spool.spools import Settled
 from tests.backends.twice import ROOM, Twice, cached
 from tests.origins.google import google
@@ -86,6 +89,18 @@ def cached_orthanc(folder: Path, on_duplicate: OnDuplicate) -> Backend:
     return cached(orthanc(folder, on_duplicate), folder)
 
 
+def pictured_memory(folder: Path, on_duplicate: OnDuplicate) -> Pictured:
+    return pictured(memory(folder, on_duplicate), folder)
+
+
+def pictured_local(folder: Path, on_duplicate: OnDuplicate) -> Pictured:
+    return pictured(local(folder, on_duplicate), folder)
+
+
+def pictured_orthanc(folder: Path, on_duplicate: OnDuplicate) -> Pictured:
+    return pictured(cached_orthanc(folder, on_duplicate), folder, decides=False)
+
+
 def spool(folder: Path, on_duplicate: OnDuplicate) -> Spooled:
     origin = MemoryBackend(on_duplicate=on_duplicate)
     return Spooled(LocalStore(folder, on_duplicate=on_duplicate, durable=False), {"default": origin}, name="default", looks=LOOKS)
@@ -108,6 +123,9 @@ MAKERS: Mapping[str, Maker] = {
     "cached-local": cached_local,
     "orthanc": orthanc,
     "cached-orthanc": cached_orthanc,
+    "pictured-memory": pictured_memory,
+    "pictured-local": pictured_local,
+    "pictured-orthanc": pictured_orthanc,
 }
 KINDS = (*MAKERS, "google")
 

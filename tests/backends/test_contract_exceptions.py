@@ -29,7 +29,7 @@ from tests.backends import (
     test_contract_search,
 )
 from tests.backends.exceptions import EXCEPTIONS
-from tests.backends.kinds import Maker, an_orthanc, cached_orthanc, in_front_of, orthanc
+from tests.backends.kinds import MAKERS, an_orthanc, in_front_of
 from tests.backends.made import AS_STORED, FIRST, JSON, content, dicom, found, named, parts, query, read, store, study, wants
 from tests.backends.test_contract_bulk import KINDS, everything, named_by_metadata, rich, validators
 from tests.backends.test_contract_keys import at_odds
@@ -40,7 +40,7 @@ from tests.web.gate import multipart
 
 FIRST_PATH = named(*FIRST).path
 PART_10 = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-ORTHANCS = ("orthanc", "cached-orthanc")
+ORTHANCS = ("orthanc", "cached-orthanc", "pictured-orthanc")
 ORIGINS = (*ORTHANCS, "google")
 
 
@@ -84,8 +84,7 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             yield made
             await made.backend.aclose()
         return
-    maker: Maker = orthanc if request.param == "orthanc" else cached_orthanc
-    backend = maker(tmp_path, OnDuplicate.REJECT)
+    backend = MAKERS[request.param](tmp_path, OnDuplicate.REJECT)
     yield Place(an_orthanc().url, backend)
     await backend.aclose()
 

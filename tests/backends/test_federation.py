@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
 from gateway.backends import federation
-from gateway.backends.base import View
+from gateway.backends.base import Retrieve, View
 from gateway.backends.federation import Federation
 from gateway.backends.memory import MemoryBackend
 from gateway.dicomweb.resources import Resource
-from gateway.errors import Gone, NotFound, OriginFailed
+from gateway.errors import Gone, NotAcceptable, NotFound, OriginFailed
 from tests.backends.made import AS_STORED, FRAME, JSON, SINGLE, content, dicom, parts, query, read, sops, store, study, wants
 from tests.backends.spool.spools import DOWN, Destination
 
@@ -128,3 +129,22 @@ async def test_what_nobody_knows_is_not_found(joined: Federation) -> None:
         await joined.retrieve(wants(View.METADATA, JSON, "9"))
     with pytest.raises(ValueError, match="no members"):
         Federation({}, name="none")
+
+
+async def test_one_thumbnail_of_a_study_is_enough(
+    joined: Federation, members: dict[str, Destination], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many members have a part of it: several pictures would be no picture."""
+    await store(members["first"], dicom())
+    await store(members["second"], dicom(sop="1.1.1.2"))
+    asked: list[str] = []
+
+    def refuse(name: str, _: Retrieve) -> None:
+        asked.append(name)
+        raise NotAcceptable(name)
+
+    for name, member in members.items():
+        monkeypatch.setattr(member, "retrieve", partial(refuse, name))
+    with pytest.raises(NotAcceptable, match="first"):
+        await joined.retrieve(wants(View.THUMBNAIL, JSON, "1.1"))
+    assert asked == ["first"]

@@ -1,7 +1,7 @@
 """Answers that are kept: a `Backend` around a `Backend`.
 
     cached       the Backend: what is looked for where, and when something may be kept
-    keys         a question as a key, and what is kept of which
+    keys         a question as a key, and what is kept of which: answers of origins, what was made of pixels
     generations  stamps of stores and studies, shared by all workers: a write makes them new
     coalescing   who asks the same at the same time gets the same answer
     growing      an answer that is still arriving, and those who read it meanwhile

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 
-from gateway.backends.base import Backend, Body, Health, Matches, Retrieve, Served, StoreResult, Upload
+from gateway.backends.base import Backend, Body, Health, Matches, Retrieve, Served, StoreResult, Upload, View
 from gateway.backends.cached.arriving import Answer, Arrivals, Arriving, FromDisk, Large, Wanted
 from gateway.backends.cached.coalescing import Flight, Flights
 from gateway.backends.cached.counts import Counts
 from gateway.backends.cached.disk import DiskTier
 from gateway.backends.cached.entries import Found, Read, cost_of, now
 from gateway.backends.cached.generations import Generations
-from gateway.backends.cached.keys import Key, Kind, digest, kind_of
+from gateway.backends.cached.keys import KINDS, STORED, Key, Kind, digest, kind_of
 from gateway.backends.cached.memory import MemoryTier
 from gateway.backends.caller import caller
 from gateway.dicomweb.query import Query
@@ -37,9 +37,10 @@ class Cached:
     :param disk: one for all stores and workers; whoever made it closes it, after this. None keeps nothing there.
     :param generations: a file that all workers open.
     :param ttl: seconds that searches and metadata are believed.
-    :param content_ttl: seconds that frames and bulk data are believed; None for as long as the others.
+    :param content_ttl: seconds that everything else is believed; None for as long as they are.
     :param stale_if_error: seconds that an answer may be older than that while the store behind fails.
     :param entry_bytes: the longest answer that is kept.
+    :param kinds: which reads are kept; two caches of one name keep different ones, or have different scopes.
     :param scope: what stands for the caller of the request that is being answered, where the store behind sees the caller.
     :param clock: seconds, the same for all processes.
     """
@@ -56,6 +57,7 @@ class Cached:
         stale_if_error: float,
         entry_bytes: int,
         content_ttl: float | None = None,
+        kinds: Mapping[View, Kind] = STORED,
         scope: Callable[[], str] = lambda: "",
         clock: Callable[[], float] = now,
     ) -> None:
@@ -65,7 +67,8 @@ class Cached:
         self._disk = disk
         self._generations = generations
         content = ttl if content_ttl is None else content_ttl
-        self._ttl: dict[Kind, float] = {"search": ttl, "metadata": ttl, "frames": content, "bulkdata": content}
+        self._kinds = kinds
+        self._ttl: dict[Kind, float] = dict.fromkeys(KINDS, content) | {"search": ttl, "metadata": ttl}
         self._stale_if_error = stale_if_error
         self._entry_bytes = entry_bytes
         self._scope = scope
@@ -92,6 +95,14 @@ class Cached:
         """Whether an answer that is too old may stand in for a failure."""
         return age is not None and age <= self._ttl[kind] + self._stale_if_error and self._stale_if_error > 0
 
+    def _again(self, entry: Found | Read, stamp: Callable[[], int]) -> float | None:
+        """See `Served.still`."""
+        age = self._age(entry, stamp())
+        if age is None or age > self._ttl[entry.kind]:
+            return None
+        self._counts.hit(entry.kind)
+        return age
+
     def _stale(self, kind: Kind, age: float | None) -> Served:
         self._counts.stale(kind)
         sentence = f"the store {self._name!r} cannot be asked at the moment; this is what it answered {age or 0:.0f} seconds ago"
@@ -105,7 +116,8 @@ class Cached:
         kept = self._memory.get(key)
         if isinstance(kept, Found) and not fresh and (age := self._age(kept, stamp)) is not None and age <= self._ttl["search"]:
             self._counts.hit("search")
-            return _served(kept.matches, Served("hit", age))
+            still = partial(self._again, kept, partial(self._generations.of_store, self._name))
+            return _served(kept.matches, Served("hit", age, still=still))
         flight, joined = self._searches.join((key, stamp), partial(self._search, key, stamp, query), anew=fresh)
         try:
             matches = await flight.result()
@@ -130,16 +142,15 @@ class Cached:
 
     async def retrieve(self, retrieve: Retrieve) -> Body:
         """See `Backend.retrieve`."""
-        kind = kind_of(retrieve)
+        kind = kind_of(retrieve, self._kinds)
         if kind is None:
             return await self._inner.retrieve(retrieve)
         key, stamp = Key(self._name, self._scope(), retrieve), self._stamp(retrieve.resource)
         if caller().fresh:
             return await self._read(Wanted(key, retrieve, kind, stamp, self._clock()), fresh=True)
         kept = self._memory.get(key)
-        if isinstance(kept, Read) and (age := self._age(kept, stamp)) is not None and age <= self._ttl[kind]:
-            self._counts.hit(kind)
-            return kept.body(Served("hit", age))
+        if isinstance(kept, Read) and (body := self._current(kept, retrieve.resource, stamp)) is not None:
+            return body
         wanted = Wanted(key, retrieve, kind, stamp, self._clock())
         try:
             return await self._read(wanted, fresh=False)
@@ -148,6 +159,20 @@ class Cached:
             if old is None:
                 raise
             return old.body(self._stale(kind, self._age(old, stamp)))
+
+    def kept(self, retrieve: Retrieve) -> Body | None:
+        """What memory holds of a read and is current; nobody is asked for it."""
+        if caller().fresh:
+            return None
+        kept = self._memory.get(Key(self._name, self._scope(), retrieve))
+        return self._current(kept, retrieve.resource, self._stamp(retrieve.resource)) if isinstance(kept, Read) else None
+
+    def _current(self, kept: Read, resource: Resource, stamp: int) -> Body | None:
+        age = self._age(kept, stamp)
+        if age is None or age > self._ttl[kept.kind]:
+            return None
+        self._counts.hit(kept.kind)
+        return kept.body(Served("hit", age, still=partial(self._again, kept, partial(self._stamp, resource))))
 
     async def _old(self, wanted: Wanted, kept: object) -> Read | None:
         """What may stand in for a failure."""

@@ -37,19 +37,12 @@ def boot() -> bytes:
 class Generations:
     """The stamps of one file; processes that open the same file see the same stamps. Opening blocks for a moment.
 
-    :param path: made when missing, with its folder. May be one for each store, or one for all.
+    :param path: made when missing, with its folder. May be one for each store, or one for all. None for stamps of this process, which
+        end with it: what is kept on disk must not hang on them.
     """
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)  # one of the workers makes the stamps
-            _prepare(descriptor, _MAGIC + boot())
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # the mapping keeps what is open, and would keep the lock
-            self._map = mmap.mmap(descriptor, _SIZE)
-        finally:
-            os.close(descriptor)
+    def __init__(self, path: Path | None) -> None:
+        self._map = mmap.mmap(-1, _SIZE) if path is None else _shared(path)
         self._words = memoryview(self._map)[_HEADER:].cast("Q")
 
     def of_store(self, store: str) -> int:
@@ -69,6 +62,18 @@ class Generations:
         """Nothing may be asked any more; safe to call twice."""
         self._words.release()
         self._map.close()
+
+
+def _shared(path: Path) -> mmap.mmap:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # one of the workers makes the stamps
+        _prepare(descriptor, _MAGIC + boot())
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # the mapping keeps what is open, and would keep the lock
+        return mmap.mmap(descriptor, _SIZE)
+    finally:
+        os.close(descriptor)
 
 
 def _study(store: str, study: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from importlib.metadata import version
 from typing import Literal, NamedTuple, get_args
@@ -10,14 +11,18 @@ from gateway.backends.base import Retrieve, View
 from gateway.dicom.metadata import MODEL
 from gateway.dicomweb.query import Query
 
-Kind = Literal["search", "metadata", "frames", "bulkdata"]
+Kind = Literal["search", "metadata", "frames", "bulkdata", "rendered", "transcoded"]
 """What is kept, as the closed set of the label `kind`."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _VERSION = version("dicomweb-gateway")
 
-_KINDS: dict[View, Kind] = {View.METADATA: "metadata", View.FRAMES: "frames", View.BULKDATA: "bulkdata"}
+STORED: Mapping[View, Kind] = {View.METADATA: "metadata", View.FRAMES: "frames", View.BULKDATA: "bulkdata"}
+"""What is kept of a store that answers slowly."""
+
+MADE: Mapping[View, Kind] = {View.RENDERED: "rendered", View.THUMBNAIL: "rendered", View.FRAMES: "transcoded"}
+"""What is kept of what is made of pixels."""
 
 
 class Key(NamedTuple):
@@ -45,11 +50,14 @@ def weight(key: Key) -> int:
     return SPREAD * max(0, len(repr(key.question)) - USUAL)
 
 
-def kind_of(retrieve: Retrieve) -> Kind | None:
-    """What kind of answer a read gets, None where it is not kept: whole instances and studies are read once, and fill any room."""
+def kind_of(retrieve: Retrieve, kinds: Mapping[View, Kind] = STORED) -> Kind | None:
+    """What kind of answer a read gets, None where it is not kept: whole instances and studies are read once, and fill any room.
+
+    :param kinds: what is kept.
+    """
     if retrieve.view is View.BULKDATA and retrieve.bulk is None:
         return None
-    return _KINDS.get(retrieve.view)
+    return kinds.get(retrieve.view)
 
 
 def digest(key: Key) -> str:

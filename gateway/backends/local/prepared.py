@@ -39,7 +39,9 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """:param path: of the received file. :param checksum: XXH3-128 of its bytes. :param pixels: None where there are none."""
+    """:param path: of the received file. :param checksum: XXH3-128 of its bytes. :param pixels: None where there are none.
+    :param replace: see `Upload`.
+    """
 
     part: int
     instance: Instance
@@ -48,6 +50,7 @@ class Prepared:
     checksum: bytes
     attributes: IndexAttributes
     pixels: Pixels | None
+    replace: bool = False
 
 
 def column(attributes: dict[str, Any], key: str) -> str | None:

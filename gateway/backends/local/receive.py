@@ -88,7 +88,8 @@ class _Incoming:
             self.discard()
             raise
         self._close()
-        return Prepared(self._upload.part, self._upload.instance, self.path, self._size, self._hash.digest(), attributes, pixels)
+        upload = self._upload
+        return Prepared(upload.part, upload.instance, self.path, self._size, self._hash.digest(), attributes, pixels, upload.replace)
 
     def discard(self) -> None:
         self._close()

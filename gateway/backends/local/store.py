@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.backends.base import Body, Failed, Health, Matches, Retrieve, Stored, StoreResult, Upload
+from gateway.backends.base import Body, Failed, Health, Matches, Retrieve, Stored, StoreResult, Tally, Upload
 from gateway.backends.local import housekeeping, schema, transactions
 from gateway.backends.local.files import Files
 from gateway.backends.local.headers import Headers
@@ -30,6 +30,7 @@ from gateway.backends.local.prepared import Outcome, Prepared
 from gateway.backends.local.receive import Receiver
 from gateway.backends.local.retrieve import Retriever
 from gateway.backends.local.search import Searcher
+from gateway.backends.local.tallies import counted
 from gateway.backends.local.threads import Threads
 from gateway.backends.local.tombstones import Tombstones
 from gateway.backends.local.writer import Writer
@@ -211,6 +212,10 @@ class LocalStore:
             return Health(ready=False, writable=False, detail=self._writer.broken)
         room = await self._has_room()
         return Health(ready=True, writable=room, detail="" if room else "too little free disk space")
+
+    async def tally(self) -> Tally:
+        """See `Countable.tally`."""
+        return await self.read(counted)
 
     async def aclose(self) -> None:
         """See `Backend.aclose`."""

@@ -70,6 +70,7 @@ class _Batch:
 
     def add(self, new: Prepared, policy: OnDuplicate) -> Outcome:
         """Decides about one instance and writes its rows."""
+        policy = OnDuplicate.REPLACE if new.replace else policy
         if self._beside is not None and (refused := self._beside.refusal(self.db, new, policy)) is not None:
             return refused
         uids = new.instance

@@ -8,6 +8,7 @@
    bodies. Who has nothing beyond that is not read at all.
 4. Who does not answer before the first byte is left out, and the answer says so; afterwards the body breaks off.
 5. No validator is given: nobody counts the versions of all places together.
+6. Of pictures, what a member cannot draw is left out, as each member leaves out what it cannot draw of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from gateway.dicomweb.media import parse_accept, parse_media_type
 from gateway.dicomweb.multipart import Data, Event, MultipartLimits, Part, Scanner, boundary_of
 from gateway.dicomweb.query import Query
 from gateway.dicomweb.resources import Resource
-from gateway.errors import Gone, InstanceError, NotFound, OriginFailed
+from gateway.errors import Gone, InstanceError, NotAcceptable, NotFound, OriginFailed
 
 PAGE = 5_000
 """Instances that are listed with one question."""
@@ -50,6 +51,8 @@ LIMITS = MultipartLimits(parts=1 << 20)
 JSON = parse_accept(["application/dicom+json"])
 
 _INSTANCE = re.compile(r"/instances/([0-9.]+)(?:/|$)")
+
+Missing = NotFound | Gone | NotAcceptable
 
 Uids = tuple[str, str]
 """Series and instance."""
@@ -184,12 +187,12 @@ async def _first(asking: Round, reading: _Reading) -> tuple[Body, Member, list[M
 
     :raises NotFound: what one says that still has the resource: who lost it meanwhile knows nothing of what it had.
     """
-    missing: dict[Member, NotFound | Gone] = {}
+    missing: dict[Member, Missing] = {}
     order = reading.order()
     for number, member in enumerate(order, 1):
         try:
             return await member.backend.retrieve(reading.retrieve), member, order[number:]
-        except (NotFound, Gone) as error:
+        except _missing(reading.retrieve) as error:
             missing[member] = error
     for member in [*await holders(asking, missing, reading.retrieve.resource), *missing]:
         raise missing[member]
@@ -312,8 +315,12 @@ async def _opened(member: Member, retrieve: Retrieve) -> Body | None:
     """A member's body; None when it has nothing of that (any more)."""
     try:
         return await member.backend.retrieve(retrieve)
-    except (NotFound, Gone):
+    except _missing(retrieve):
         return None
+
+
+def _missing(retrieve: Retrieve) -> tuple[type[Missing], ...]:
+    return (NotFound, Gone, NotAcceptable) if retrieve.view is View.RENDERED else (NotFound, Gone)
 
 
 async def _from_anywhere(reading: _Reading, member: Member, retrieve: Retrieve) -> Body | None:

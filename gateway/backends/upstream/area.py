@@ -57,8 +57,12 @@ class Held:
         """Bytes written."""
         self._area = area
         self._taken = [0]
-        finalize(self, area.closed, self.descriptor, self._taken)
-        self._take(announced)
+        self._closed = finalize(self, area.closed, self.descriptor, self._taken)
+        try:
+            self._take(announced)
+        except BaseException:
+            self.close()
+            raise
 
     def write(self, pieces: list[bytes]) -> None:
         """Adds bytes.
@@ -76,6 +80,10 @@ class Held:
         """No more bytes will come: what was announced beyond is room for others."""
         self._area.give(self._taken[0] - self.size)
         self._taken[0] = self.size
+
+    def close(self) -> None:
+        """Ends it now, for those who know that nobody else refers to it; safe to call twice."""
+        self._closed()
 
     def _take(self, count: int) -> None:
         if count > 0:

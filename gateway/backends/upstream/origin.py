@@ -50,6 +50,7 @@ class Origin:
     :param scan: results of the origin that a search may look through.
     :param limits: of an instance's structure.
     :param default_transfer_syntax: for callers who name none, ``*`` for as stored.
+    :param decodes: whether the origin is asked for instances in transfer syntaxes that only pixels decoded can be written in.
     """
 
     def __init__(
@@ -61,13 +62,14 @@ class Origin:
         scan: int,
         limits: Limits = Limits(),
         default_transfer_syntax: str = EXPLICIT_LITTLE_ENDIAN,
+        decodes: bool = True,
     ) -> None:
         self._client = client
         self._area = area
         self._searching = Searching(client, profile, scan=scan)
         self._storing = Storing(client, profile, self._searching, limits)
         cutting = Cutting(Fetching(client, profile), area, limits, lambda: client.credentials.scope)
-        self._retrieving = Retrieving(client, profile, cutting, limits, default_transfer_syntax)
+        self._retrieving = Retrieving(client, profile, cutting, limits, default_transfer_syntax, decodes=decodes)
         self._deleting = Deleting(client, profile.deletes, self._searching)
         self._looked = -LOOK
         self._looking: asyncio.Task[Health] | None = None

@@ -2,7 +2,8 @@
 
 1. Whole instances pass unopened where the caller takes them as they are stored.
 2. Where a caller wants a transfer syntax, instances are asked for as stored all the same, and native ones are written anew on
-   the way as a local store does it; only what cannot be written here is asked of the origin in the form that is wanted.
+   the way as a local store does it. What cannot be written here is asked of the origin in the form that is wanted, unless somebody
+   in front of it decodes pixels: compressed ones travel faster.
 3. Metadata is asked for as DICOM JSON and made ours while it passes (`rewriting`); XML is written from it.
 4. Frames come by the origin's route where its profile trusts it; else they are cut out of the instance, as all bulk data is.
 5. A resource that the origin does not know is 404 in our own words: its own may name patients.
@@ -48,14 +49,17 @@ _INSTANCES = frozenset({MULTIPART, "application/dicom", "application/octet-strea
 
 
 class Retrieving:
-    """:param default: the transfer syntax for callers who name none, ``*`` for as stored."""
+    """:param default: the transfer syntax for callers who name none, ``*`` for as stored.
+    :param decodes: whether the origin is asked for what cannot be written here.
+    """
 
-    def __init__(self, client: Client, profile: Profile, cutting: Cutting, limits: Limits, default: str) -> None:
+    def __init__(self, client: Client, profile: Profile, cutting: Cutting, limits: Limits, default: str, *, decodes: bool = True) -> None:
         self._fetching = Fetching(client, profile)
         self._profile = profile
         self._cutting = cutting
         self._limits = limits
         self._default = default
+        self._decodes = decodes
 
     async def retrieve(self, retrieve: Retrieve) -> Body:
         """See `Backend.retrieve`."""
@@ -90,7 +94,7 @@ class Retrieving:
             return await converted(answer, wish, self._limits)
         except NotConvertible as error:
             stored = error.stored
-        if (body := await self._made_there(resource, wish)) is not None:
+        if self._decodes and (body := await self._made_there(resource, wish)) is not None:
             return body
         try:  # somebody else's second choice
             wish = wish_of(_as_stored_alone(accept), self._default, single=single)

@@ -119,6 +119,30 @@ async def test_pixels_may_be_believed_for_longer(made: Callable[..., Cached], be
     assert [(await shown(backend, what))[1].cache for what in (FRAME, METADATA)] == ["hit", "miss"]
 
 
+async def test_what_is_in_memory_can_be_had_without_asking(made: Callable[..., Cached], behind: Behind, clock: Clock) -> None:
+    backend = made()
+    assert backend.kept(FRAME) is None
+    _, first = await shown(backend)
+    clock.seconds += 30
+    body = backend.kept(FRAME)
+    assert body is not None and (await read(body), body.served) == (b"answer", Served("hit", 30)) and first.cache == "miss"
+    with asking(fresh=True):
+        assert backend.kept(FRAME) is None
+    clock.seconds += 31
+    assert backend.kept(FRAME) is None, "too old"
+    await shown(backend)
+    await backend.delete(named(FIRST[0]))
+    assert backend.kept(FRAME) is None, "the study was written to"
+    assert behind.calls == 3
+
+
+async def test_a_cache_keeps_the_kinds_that_it_is_for(made: Callable[..., Cached], behind: Behind) -> None:
+    backend = made(kinds={View.FRAMES: "transcoded"}, scope=lambda: "pixels")
+    for what, answers in ((FRAME, ["miss", "hit"]), (METADATA, [None, None])):
+        assert [(await shown(backend, what))[1].cache for _ in range(2)] == answers
+    assert behind.calls == 3
+
+
 @ASKS
 async def test_no_cache_asks_anew_and_what_it_gets_is_for_all(made: Callable[..., Cached], behind: Behind, ask: Ask) -> None:
     backend = made()

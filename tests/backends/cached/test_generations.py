@@ -56,6 +56,16 @@ def test_two_who_open_a_file_see_the_same(shared: Generations, path: Path) -> No
     other.close()
 
 
+def test_without_a_file_there_are_stamps_all_the_same() -> None:
+    alone, other = Generations(None), Generations(None)
+    before = alone.of_study("a", "1.1"), alone.of_store("a")
+    alone.bump("a", "1.1")
+    assert alone.of_study("a", "1.1") != before[0] and alone.of_store("a") != before[1]
+    assert (other.of_study("a", "1.1"), other.of_store("a")) == before, "they are nobody else's"
+    alone.close()
+    other.close()
+
+
 def test_stamps_outlive_the_process_and_not_the_machine(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def stamps() -> tuple[int, int]:
         opened = Generations(path)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.backends.base import Retrieve, View
 from gateway.backends.cached import keys
-from gateway.backends.cached.keys import Key, digest, kind_of
+from gateway.backends.cached.keys import KINDS, MADE, STORED, Key, digest, kind_of
 from gateway.dicom import dictionary
 from gateway.dicomweb.media import parse_accept
 from gateway.dicomweb.query import Query, parse_query
@@ -110,3 +110,12 @@ def test_what_is_kept() -> None:
     assert kind_of(replace(read, view=View.BULKDATA, bulk="7FE00010")) == "bulkdata"
     for passing in (View.BULKDATA, View.PIXELDATA, View.INSTANCES):
         assert kind_of(replace(read, view=passing)) is None
+
+
+def test_what_is_kept_of_what_is_made_of_pixels() -> None:
+    read = wants(View.FRAMES, FRAMES, "1", "2", "3", frames=[1])
+    assert kind_of(read, MADE) == "transcoded"
+    assert {kind_of(replace(read, view=view), MADE) for view in (View.RENDERED, View.THUMBNAIL)} == {"rendered"}
+    for passing in (View.METADATA, View.BULKDATA, View.PIXELDATA, View.INSTANCES):
+        assert kind_of(replace(read, view=passing, bulk="7FE00010"), MADE) is None
+    assert {*STORED.values(), *MADE.values(), "search"} == set(KINDS)

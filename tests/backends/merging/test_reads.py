@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from gateway.backends.memory import MemoryBackend
 from gateway.backends.merging import reads
 from gateway.backends.merging.members import Member, Round
 from gateway.backends.merging.reads import list_instances, read_in_parts
+from gateway.backends.parts import Part, made_whole, multipart
+from gateway.backends.validators import state_of
 from gateway.dicomweb.media import parse_accept
 from gateway.dicomweb.resources import Resource
 from gateway.errors import NotAcceptable, NotFound, OriginFailed
@@ -191,3 +194,50 @@ async def test_lists_are_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> N
     listed = await list_instances(Round([member]), member, Resource("1.1"))
     assert listed == [(f"1.1.{a}", f"1.1.{a}.{b}") for a in (1, 2) for b in (1, 2)]
     assert len((await backend.search(query("instance"))).results) == 8
+
+
+# -- pictures
+
+
+class Drawing(Destination):
+    """Draws every instance but some. :param not_drawn: those."""
+
+    def __init__(self, *not_drawn: str) -> None:
+        super().__init__()
+        self.not_drawn = not_drawn
+
+    async def retrieve(self, retrieve: Retrieve) -> Body:
+        if retrieve.view is not View.RENDERED:
+            return await super().retrieve(retrieve)
+        drawn = []
+        for result in (await self.search(query("instance", retrieve.resource))).results:
+            one = json.loads(result)["00080018"]["Value"][0]
+            if one not in self.not_drawn and retrieve.resource.instance in (None, one):
+                drawn.append(Part("image/jpeg", made_whole(one.encode)))
+        if not drawn:
+            raise NotAcceptable("nothing of it can be drawn")
+        return multipart("image/jpeg", drawn, asyncio.to_thread, state_of(["1"], [1.0]), "tag")
+
+
+@pytest.mark.parametrize(
+    ("not_drawn", "expected"),
+    [
+        (((), ()), ["1.1.1.1", "1.1.1.2", "1.1.2.1", "1.1.2.2"]),
+        (((), ("1.1.2.1",)), ["1.1.1.1", "1.1.1.2", "1.1.2.2"]),
+        ((("1.1.1.1", "1.1.1.2"), ()), ["1.1.2.1", "1.1.2.2"]),
+    ],
+)
+async def test_pictures_of_all_but_what_cannot_be_drawn(not_drawn: tuple[tuple[str, ...], ...], expected: list[str]) -> None:
+    members = [Member(name, Drawing(*some)) for name, some in zip("ab", not_drawn, strict=True)]
+    await store(members[0].backend, *FILES[:2])
+    await store(members[1].backend, *FILES[2:])
+    body = await body_of(members, wants(View.RENDERED, ANY, "1.1"))
+    assert [data.decode() for _, data in await parts(body)] == expected
+
+
+async def test_where_nothing_can_be_drawn_the_reason_is_told() -> None:
+    members = [Member(name, Drawing(*(f"1.1.{x}.{i}" for x in (1, 2) for i in (1, 2)))) for name in "ab"]
+    await store(members[0].backend, *FILES[:2])
+    await store(members[1].backend, *FILES[2:])
+    with pytest.raises(NotAcceptable, match="nothing of it"):
+        await body_of(members, wants(View.RENDERED, ANY, "1.1"))

@@ -28,11 +28,18 @@ OURS = with_overrides(GENERIC, {"retrieves_single": True, "frames": "cut"})
 
 @asynccontextmanager
 async def store_at(
-    url: str, folder: Path, profile: Profile = OURS, *, credentials: Credentials | None = None, area: int = AREA, **settings: Any
+    url: str,
+    folder: Path,
+    profile: Profile = OURS,
+    *,
+    credentials: Credentials | None = None,
+    area: int = AREA,
+    decodes: bool = True,
+    **settings: Any,
 ) -> AsyncIterator[Origin]:
     """A store whose origin is at `url`."""
     client = Client(url, credentials or Nobody(), name="pacs", timeouts=QUICK, **settings)
-    origin = Origin(client, profile, area=Area(folder / "area", area), scan=1000, limits=Limits())
+    origin = Origin(client, profile, area=Area(folder / "area", area), scan=1000, limits=Limits(), decodes=decodes)
     try:
         yield origin
     finally:

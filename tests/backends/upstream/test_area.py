@@ -108,7 +108,6 @@ def test_room_that_is_announced_is_taken_at_once_and_what_is_too_much_given_back
         Held(area, announced=60)
     with pytest.raises(TooLarge):
         Held(area, announced=101)
-    gc.collect()
     assert area.taken == 60
     first.write([bytes(50)])
     first.settle()
@@ -117,5 +116,19 @@ def test_room_that_is_announced_is_taken_at_once_and_what_is_too_much_given_back
     with pytest.raises(Busy):  # more than it said
         second.write([bytes(51)])
     del first, second
+    gc.collect()
+    assert area.taken == 0
+
+
+def test_who_knows_that_nobody_else_reads_a_file_can_end_it(tmp_path: Path) -> None:
+    area = Area(tmp_path / "area", 100)
+    file = Held(area)
+    file.write([bytes(50)])
+    file.close()
+    file.close()
+    assert area.taken == 0
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file.descriptor)
+    del file
     gc.collect()
     assert area.taken == 0

@@ -73,6 +73,19 @@ async def test_what_cannot_be_written_here_is_asked_of_the_origin(tmp_path: Path
     assert asked == ["*", "1.2.840.10008.1.2.1"]
 
 
+async def test_an_origin_is_not_asked_to_decode_where_that_is_done_here(tmp_path: Path) -> None:
+    asked = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request.headers["Accept"].rpartition("=")[2])
+        return web.Response(body=samples.ALL["fragments"](), headers={"Content-Type": "application/dicom"})
+
+    async with playing(handle, tmp_path, decodes=False) as backend:
+        with pytest.raises(NotAcceptable, match=JPEGBaseline8Bit):
+            await backend.retrieve(wants(View.INSTANCES, EXPLICIT, *UIDS))
+    assert asked == ["*"]
+
+
 @pytest.mark.parametrize("status", [200, 406, 500])
 async def test_what_nobody_can_write_is_refused_or_given_as_stored(tmp_path: Path, status: int) -> None:
     stored = samples.ALL["fragments"]()
