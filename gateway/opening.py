@@ -71,7 +71,7 @@ class _Inner:
     """A store that is to be pictured.
 
     :param generations: its stamps. :param outlives: whether what it holds outlives the process.
-    :param decides: see `Pictured`.
+    :param decides: see `Pictured`. :param exact: likewise.
     :param scope: stands for the caller. :param ttl: seconds that pictures are believed; None for those of the settings.
     """
 
@@ -79,6 +79,7 @@ class _Inner:
     generations: Generations
     outlives: bool = True
     decides: bool = True
+    exact: bool = False
     scope: Callable[[], str] = lambda: ""
     ttl: float | None = None
 
@@ -132,7 +133,7 @@ class Opening:
         """A store that a caller made, in a folder of its own; the caller calls `aclose`."""
         await self._open_tiers()
         store = Store(root=folder)
-        return self._pictured(folder.name, store, _Inner(await self._local(store), await _stamps(store)))
+        return self._pictured(folder.name, store, _Inner(await self._local(store), await _stamps(store), exact=True))
 
     async def aclose(self) -> None:
         """Closes what was opened."""
@@ -143,10 +144,10 @@ class Opening:
             return Federation({member: await self.store(member) for member in store.members}, name=name)
         await self._open_tiers()
         if store.backend == "memory":
-            return self._pictured(name, store, _Inner(self._in_memory(store), Generations(None), outlives=False))
+            return self._pictured(name, store, _Inner(self._in_memory(store), Generations(None), outlives=False, exact=True))
         if store.backend == "local":
             stamps = await _stamps(store)
-            return self._pictured(name, store, _Inner(await self._local(store), stamps))
+            return self._pictured(name, store, _Inner(await self._local(store), stamps, exact=True))
         return self._pictured(name, store, await self._upstream(name, store))
 
     def _in_memory(self, store: Store) -> MemoryBackend:
@@ -229,7 +230,7 @@ class Opening:
         making = replace(inner, backend=Making(sources, self._pool, limits, default))
         nothing = {} if store.cache else {"memory": MemoryTier(0), "disk": None}  # equal questions wait for one answer all the same
         made = self._cached(name, making, kinds=MADE, scope=lambda: f"pixels {inner.scope()}", **nothing)
-        return Pictured(inner.backend, made, sources, default=default, decides=inner.decides)
+        return Pictured(inner.backend, made, sources, default=default, decides=inner.decides, exact=inner.exact)
 
     async def _open_tiers(self) -> None:
         if not self._tiers_open:

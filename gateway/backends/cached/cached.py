@@ -28,6 +28,10 @@ _PASSING = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HT
 _MISS = Served("miss")
 
 
+GUARDED = 1.0
+"""See `Cached.guard`."""
+
+
 class Cached:
     """See `Backend` for the methods.
 
@@ -102,6 +106,16 @@ class Cached:
             return None
         self._counts.hit(entry.kind)
         return age
+
+    def guard(self, study: str | None) -> Callable[[], float | None]:
+        """`Served.still` of what the store behind is about to be asked, where it knows everything itself: right as long as nothing is
+        written to that study, or to the whole store. Not for longer than `GUARDED` seconds, whoever writes without a word."""
+        stamp = partial(self._generations.of_store, self._name) if study is None else partial(self._generations.of_study, self._name, study)
+        return partial(self._unwritten, stamp, stamp(), self._clock())
+
+    def _unwritten(self, stamp: Callable[[], int], before: int, since: float) -> float | None:
+        age = self._clock() - since
+        return age if stamp() == before and 0 <= age <= GUARDED else None
 
     def _stale(self, kind: Kind, age: float | None) -> Served:
         self._counts.stale(kind)

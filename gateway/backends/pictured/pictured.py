@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from gateway.backends.base import Backend, Body, Countable, Health, Matches, Retrieve, StoreResult, Tally, Upload, View
+from gateway.backends.base import Backend, Body, Countable, Health, Matches, Retrieve, Served, StoreResult, Tally, Upload, View
 from gateway.backends.cached.cached import Cached
 from gateway.backends.pictured.negotiating import Level, levels
 from gateway.backends.pictured.sources import Sources
@@ -26,16 +26,26 @@ class Pictured:
     :param default: the transfer syntax of instances for callers who name none, ``*`` for as stored.
     :param decides: whether the store behind says of a whole study or series before its first byte that some of it cannot be given; if
         not, a study of which some has to be made is made here from the beginning.
+    :param exact: whether everything that is written to it is written through this, in whichever process, so that an answer of it is right
+        until then (`Served.still`).
     """
 
     def __init__(
-        self, inner: Backend, made: Cached, sources: Sources, *, default: str = EXPLICIT_LITTLE_ENDIAN, decides: bool = True
+        self,
+        inner: Backend,
+        made: Cached,
+        sources: Sources,
+        *,
+        default: str = EXPLICIT_LITTLE_ENDIAN,
+        decides: bool = True,
+        exact: bool = False,
     ) -> None:
         self._inner = inner
         self._made = made
         self._sources = sources
         self._default = default
         self._decides = decides
+        self._exact = exact
 
     async def retrieve(self, retrieve: Retrieve) -> Body:
         """See `Backend.retrieve`."""
@@ -46,7 +56,14 @@ class Pictured:
                 return await self._instances(retrieve)
             case View.RENDERED | View.THUMBNAIL:
                 return await self._made.retrieve(retrieve)
-        return await self._inner.retrieve(retrieve)
+        return await self._guarded(retrieve)
+
+    async def _guarded(self, retrieve: Retrieve) -> Body:
+        """A read of the store behind that may be answered once more while nothing is written."""
+        if not self._exact:
+            return await self._inner.retrieve(retrieve)
+        still = self._made.guard(retrieve.resource.study)
+        return replace(await self._inner.retrieve(retrieve), served=Served(still=still))
 
     async def _frames(self, retrieve: Retrieve) -> Body:
         refused: NotAcceptable | None = None
@@ -56,7 +73,7 @@ class Pictured:
             if not level.stored and (kept := self._made.kept(wanted)) is not None:
                 return kept  # so it could not be had as stored when it was made, and nothing was written since
             try:
-                return await self._inner.retrieve(asked if asked.rendering is AS_IT_IS else replace(asked, rendering=AS_IT_IS))
+                return await self._guarded(asked if asked.rendering is AS_IT_IS else replace(asked, rendering=AS_IT_IS))
             except NotAcceptable as error:
                 refused = error
             try:
@@ -92,7 +109,10 @@ class Pictured:
 
     async def search(self, query: Query) -> Matches:
         """See `Backend.search`."""
-        return await self._inner.search(query)
+        if not self._exact:
+            return await self._inner.search(query)
+        still = self._made.guard(None)
+        return replace(await self._inner.search(query), served=Served(still=still))
 
     async def delete(self, resource: Resource) -> int:
         """See `Backend.delete`."""

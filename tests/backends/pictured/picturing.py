@@ -75,7 +75,9 @@ def sources_of(inner: Backend, folder: Path, **options: Any) -> Sources:
     return Sources(inner, **given | options)
 
 
-def pictured(inner: Backend, folder: Path, *, pool: Pool | None = None, decides: bool = True, **options: Any) -> Pictured:
+def pictured(
+    inner: Backend, folder: Path, *, pool: Pool | None = None, decides: bool = True, exact: bool = False, **options: Any
+) -> Pictured:
     """Around a backend; the stamps are those of the folder.
 
     :param pool: without one it has one that works in threads.
@@ -84,7 +86,7 @@ def pictured(inner: Backend, folder: Path, *, pool: Pool | None = None, decides:
     sources = sources_of(inner, folder)
     given: dict[str, Any] = {"kinds": MADE, "scope": lambda: "pixels"}
     made = cached(Making(sources, pool or Counting(), PixelLimits()), folder, **given | options)
-    return Pictured(inner, made, sources, decides=decides)
+    return Pictured(inner, made, sources, decides=decides, exact=exact)
 
 
 def of_frames(text: str, *uids: str, numbers: Sequence[int] = (1,)) -> Retrieve:

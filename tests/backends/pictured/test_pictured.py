@@ -18,6 +18,7 @@ from gateway.backends.pictured import making
 from gateway.backends.pictured.pictured import Pictured
 from gateway.backends.policy import OnDuplicate
 from gateway.dicomweb.media import parse_accept
+from gateway.dicomweb.query import Query
 from gateway.errors import Gone, NotAcceptable, NotFound
 from tests import samples
 from tests.backends.cached.behind import settle
@@ -284,3 +285,55 @@ async def test_a_store_that_may_break_off_is_asked_for_what_it_can_give(make: Ma
     assert instead == [retrieve] and len(inner.reads) == before, "it would have broken off in the middle"
     assert len(await parts(await backend.retrieve(wants(View.INSTANCES, AS_STORED, RLE.uids[0])))) == 2
     assert len(await parts(await backend.retrieve(in_form(EXPLICIT, *RLE.uids[:2], "1.9")))) == 1
+
+
+async def _served(backend: Pictured) -> list[Callable[[], float | None] | None]:
+    """What says that each kind of answer may be given again."""
+    found = [(await backend.search(Query("study"))).served.still]
+    for retrieve in (
+        wants(View.METADATA, JSON, *FIRST),
+        of_frames(OCTETS, *FIRST),
+        wants(View.BULKDATA, parse_accept([OCTETS]), *FIRST, bulk="7FE00010"),
+    ):
+        body = await backend.retrieve(retrieve)
+        found.append(body.served.still)
+        await body.aclose()
+    return found
+
+
+async def test_answers_of_a_store_that_knows_all_its_writes_may_be_given_again_until_the_next(make: Make) -> None:
+    backend = make(exact=True)
+    await store(backend, dicom())
+    before = await _served(backend)
+    assert all(still is not None and still() is not None for still in before)
+    await store(backend, dicom(study="2.1", series="2.1.1", sop="2.1.1.1"))
+    search, *reads = before
+    assert search is not None and search() is None
+    assert all(still is not None and still() is not None for still in reads)
+    await backend.delete(named("1.1"))
+    assert all(still is not None and still() is None for still in reads)
+
+
+async def test_a_write_while_an_answer_is_made_makes_it_old(make: Make, inner: Asked) -> None:
+    one, other = make(exact=True), make(exact=True)
+    await store(one, dicom())
+    matches = await one.search(Query("study"))
+    await store(other, dicom(sop="1.1.1.2"))
+    assert matches.served.still is not None and matches.served.still() is None
+
+
+async def test_of_other_stores_nobody_knows(make: Make) -> None:
+    backend = make()
+    await store(backend, dicom())
+    assert await _served(backend) == [None] * 4
+
+
+async def test_nothing_is_given_again_for_long(make: Make) -> None:
+    now = [100.0]
+    backend = make(exact=True, clock=lambda: now[0])
+    await store(backend, dicom())
+    still = (await backend.search(Query("study"))).served.still
+    now[0] += 0.9
+    assert still is not None and still() == pytest.approx(0.9)
+    now[0] += 0.2
+    assert still() is None
