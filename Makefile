@@ -2,16 +2,19 @@
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: help install run test test-slow load lint format lock
+.PHONY: help install run viewer test test-slow test-browser load lint format lock
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 install: ## Create .venv with the gateway, at the versions of requirements.lock
 	@.ci/bootstrap core
 
 run: install ## Serve ./data at http://127.0.0.1:8080 until Ctrl-C; ARGS="--port 9000" adds flags
 	@$(BIN)/dicomweb-gateway serve --config config/local.toml $(ARGS)
+
+viewer: install ## Get a viewer for browsers (OHIF) into data/viewer, for `serve --viewer data/viewer`; needs npm, or ARGS="--tarball FILE"
+	@$(BIN)/python .ci/viewer $(ARGS)
 
 .PHONY: dev peers
 dev:
@@ -25,6 +28,11 @@ test: peers lint ## Lint, types, import contracts and all tests but the slow one
 
 test-slow: peers dev ## The tests that take minutes: crashes, power cuts, long streams
 	$(BIN)/pytest -m slow $(ARGS)
+
+test-browser: dev ## The viewer in Chromium: every kind of study; DICOM_CORPUS=FOLDER adds real ones, PICTURES=FOLDER keeps pictures
+	@.ci/peers browser
+	@$(BIN)/python .ci/viewer
+	$(BIN)/pytest -m browser tests/browser $(ARGS)
 
 lint: dev ## Style, types and the import contracts of pyproject.toml
 	$(BIN)/ruff check

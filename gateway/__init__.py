@@ -6,7 +6,8 @@
     web/        HTTP, one file per service of PS3.18
         routes       every URL on one screen
         middleware   what surrounds each request    mishaps   errors on purpose
-        stow  qido  wado  health
+        stow  qido  wado  rendered  wado_uri  health
+        composing  metadataparts  bulkparts  assembling   a store of metadata and bulk data
         status  statuspage  figures  viewer   pages for people
         documents  conditional  encoding  compression  kept   a JSON or XML document as an answer
         capabilities  wadl  openapi  description  parameters   what the routes say of themselves
@@ -20,6 +21,7 @@
         local/       files + SQLite
         upstream/    an origin that speaks DICOMweb: client, profiles, what is filled in
         cached/      a backend around a backend: remembers, and asks once for many
+        pictured/    a backend around a backend: pixels in other transfer syntaxes, and as pictures
         spool/       a local store that delivers to others
         federation   several stores as one              merging/    what it shares with the spool
         caller       who asks, for origins that want to know
@@ -29,7 +31,8 @@
     metrics  logs                          what can be seen from outside
     ---- below this line nothing does I/O, or knows asyncio, aiohttp, sqlite3 or metrics ----
     dicomweb/   messages of PS3.18: resources, media, multipart, framing, query, matching, responses
-    dicom/      bytes of PS3.5 and PS3.10: header (peek), elements (walk), frames, metadata, native, tables (of pydicom)
+    dicom/      bytes of PS3.5 and PS3.10: header (peek), elements (walk), frames, metadata, native, tables (of pydicom);
+                composing, encoding: back from DICOM JSON to bytes
     errors      one tree; each error knows its HTTP status
 
 Imports go down this list and never up; import-linter holds the house to it (pyproject.toml).

@@ -5,24 +5,36 @@ The only room that knows both the settings and the rooms that they are for.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiofiles
 import aiofiles.os
 from aiohttp import web
 
+from gateway.backends.catalog import DEFAULT
+from gateway.backends.operating import Operating
+from gateway.backends.projects import Projects
 from gateway.config import Limits as LimitSettings
 from gateway.config import Settings
 from gateway.dicomweb.multipart import MultipartLimits
 from gateway.metrics import Transaction
 from gateway.opening import Opening
+from gateway.sections import Emulator
+from gateway.stores import Store
 from gateway.streams import Budget, IntakeLimits
 from gateway.web import middleware
+from gateway.web import repeats as repeating
+from gateway.web.bulkparts import BulkArea
 from gateway.web.compression import Compression
 from gateway.web.middleware import IN_FLIGHT, Edge, InFlight
-from gateway.web.routes import add_routes
+from gateway.web.mishaps import Mishaps
+from gateway.web.repeats import REPEATS, Repeats
+from gateway.web.routes import add_routes, places
 from gateway.web.service import SearchLimits, Service
+from gateway.web.status import STATUS, Shown, Status
+from gateway.web.viewer import VIEWER, Source, Viewer
 
 SERVICE: web.AppKey[Service] = web.AppKey("service", Service)
 
@@ -33,7 +45,11 @@ async def build(settings: Settings, *, slot: int = 0) -> web.Application:
     :param slot: the worker's number, from 0.
     :raises StoreUnavailable: when a store's folder cannot be used.
     """
-    catalog = await Opening(settings).catalog()
+    opening = await asyncio.to_thread(Opening, settings)  # it looks how many CPUs there are
+    catalog = await opening.catalog()
+    projects = Projects(catalog, settings.data / "_healthcare", opening.made, creating=settings.healthcare.create)
+    operating = Operating(projects)
+    await operating.begin()
     service = Service(
         catalog,
         Budget(settings.limits.buffered_bytes),
@@ -44,21 +60,72 @@ async def build(settings: Settings, *, slot: int = 0) -> web.Application:
         settings.server.trusted_proxies,
         Compression(settings.limits.kept_bytes),
         settings.server.cache_control,
+        projects=projects,
+        operating=operating,
+        bulk=BulkArea(settings.data / "_bulk", settings.limits.bulk_bytes),
     )
     in_flight = InFlight()
     transactions: dict[object, Transaction] = {}
-    edge = Edge(_tokens(settings.server.token_file), frozenset(settings.server.cors_origins), settings.server.stall_timeout, transactions)
+    mishaps = _mishaps(settings.emulator)
+    repeats = Repeats(
+        trusting=bool(settings.server.trusted_proxies),
+        tokens=settings.server.token_file is not None,
+        bound=repeating.BOUND if mishaps is None else 0,  # what is given again meets no mishap
+    )
+    origins = frozenset(settings.server.cors_origins)
+    edge = Edge(_tokens(settings.server.token_file), origins, settings.server.stall_timeout, transactions, repeats, mishaps)
     # client_max_size bounds what aiohttp would read into memory by itself; bodies are streamed, and have limits of their own.
     app = web.Application(middlewares=[middleware.make(edge, in_flight)], client_max_size=1 << 16)
     app[IN_FLIGHT] = in_flight
     app[SERVICE] = service
+    app[REPEATS] = repeats
+    app[VIEWER] = await _viewer(settings)
+    app[STATUS] = Status(shown(settings.stores), tokens=edge.tokens, viewer=app[VIEWER] is not None)
     transactions.update(add_routes(app, service, bearer=edge.tokens is not None))
     app.on_response_prepare.append(middleware.on_prepare(edge))
     app.on_cleanup.append(_close)
     return app
 
 
+async def _viewer(settings: Settings) -> Viewer | None:
+    """The viewer in the folder that the settings name, with all stores.
+
+    :raises StoreUnavailable: when there is none in it.
+    """
+    if settings.server.viewer is None:
+        return None
+    names = sorted(settings.stores, key=lambda name: name != DEFAULT)
+    sources = [Source(name, *(place.removeprefix("/").format(store=name) for place in places(name))) for name in names]
+    return await asyncio.to_thread(Viewer, settings.server.viewer, sources, bearer=settings.server.token_file is not None)
+
+
+def shown(stores: Mapping[str, Store]) -> list[Shown]:
+    """The stores as the status page has them."""
+    return [Shown(name, _kind(store), places(name)[0].removeprefix("/").format(store=name)) for name, store in stores.items()]
+
+
+def _kind(store: Store) -> str:
+    match store.backend:
+        case "local":
+            return "files and an index on disk"
+        case "memory":
+            return "in memory, gone with the process"
+        case "federation":
+            return f"{', '.join(store.members)} as one"
+    what = "spool in front of an origin" if store.delivery == "spool" else "in front of an origin"
+    return f"{what} ({store.profile})"
+
+
+def _mishaps(emulator: Emulator) -> Mishaps | None:
+    return Mishaps(emulator.error_rate, emulator.statuses, emulator.retry_after) if emulator.error_rate else None
+
+
 async def _close(app: web.Application) -> None:
+    service = app[SERVICE]
+    if service.operating is not None:
+        await service.operating.aclose()
+    if service.projects is not None:
+        await service.projects.aclose()
     await app[SERVICE].catalog.aclose()
 
 

@@ -7,8 +7,11 @@ What takes long to load is imported by the command that needs it.
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -54,6 +57,8 @@ def serve(
     workers: int | None = None,
     upstream: str | None = None,
     profile: Literal["generic", "google", "orthanc", "dcm4chee"] | None = None,
+    viewer: Path | None = None,
+    ephemeral: Annotated[bool, Parameter(negative="")] = False,
     allow_anonymous: Annotated[bool | None, Parameter(negative="")] = None,
 ) -> int:
     """Serves until Ctrl-C or SIGTERM; then lets requests that are under way finish.
@@ -66,6 +71,8 @@ def serve(
 
         dicomweb-gateway serve --upstream http://pacs/dicom-web
 
+        dicomweb-gateway serve --ephemeral --port 0    # for tests; prints its URL
+
         GATEWAY_SERVER__TOKEN_FILE=tokens dicomweb-gateway serve --host 0.0.0.0
 
     Parameters
@@ -73,28 +80,59 @@ def serve(
     host
         Address to listen on [127.0.0.1]. One that other machines can reach needs server.token_file or --allow-anonymous.
     port
-        TCP port [8080]; 0 takes a free one.
+        TCP port [8080]; 0 takes a free one and prints the URL.
     data
         Folder that holds what is stored [./data].
     config
         TOML file with settings.
     workers
-        Processes that share the port [one per CPU that the cgroup grants].
+        Processes that share the port [one per CPU that the cgroup grants; 1 with --ephemeral].
     upstream
         DICOMweb base URL of an origin that the default store is in front of, in place of an embedded store.
     profile
         What kind of origin that is [generic]; `check-config --probe` finds out.
+    viewer
+        Folder with a viewer for browsers, served at /viewer/; `make viewer` puts OHIF into data/viewer.
+    ephemeral
+        Keep what is stored in a temporary folder that is gone at the end, and print the URL: an emulator for tests. SIGTERM ends
+        it in order; after kill -9 the folder stays in $TMPDIR, as dicomweb-gateway-ephemeral-*.
     allow_anonymous
         Serve callers without credentials on an address that other machines can reach.
     """
     from gateway import server
 
-    flags = {"host": host, "port": port, "workers": workers, "allow_anonymous": allow_anonymous}
+    workers = 1 if ephemeral and workers is None else workers
+    flags = {"host": host, "port": port, "workers": workers, "viewer": viewer, "allow_anonymous": allow_anonymous}
     sections = {"server": {name: value for name, value in flags.items() if value is not None}}
     if upstream is None and profile is not None:
         raise ConfigError("serve: --profile says what kind of origin --upstream is; name that as well")
-    settings = _load(config, data, **sections, **_upstream(upstream, profile))
-    return server.run(settings, announce=terminal.announce if settings.log.format == "console" else None)
+    sections |= _upstream(upstream, profile)
+    with _passing(data) if ephemeral else nullcontext(data) as folder:
+        settings = _load(config, folder, **sections)
+        if ephemeral:
+            _check_passing(settings)
+        quiet = None if settings.server.port and not ephemeral else terminal.say
+        return server.run(settings, announce=terminal.announce if settings.log.format == "console" else quiet)
+
+
+@contextmanager
+def _passing(data: Path | None) -> Iterator[Path]:
+    """A folder that goes with this process."""
+    if data is not None:
+        raise ConfigError("serve: --ephemeral keeps nothing, and --data says where to keep it; leave one of them out")
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # until the server takes it, it would end us at once
+    try:
+        with tempfile.TemporaryDirectory(prefix="dicomweb-gateway-ephemeral-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nobody stops the cleaning
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check_passing(settings: Settings) -> None:
+    lasting = [name for name, store in settings.stores.items() if store.keeps_files and settings.data not in store.root.parents]
+    if lasting:
+        raise ConfigError(f"serve: store {lasting[0]!r} has a root of its own, which --ephemeral would leave behind")
 
 
 @app.command
@@ -264,6 +302,7 @@ def rebuild_index(*, store: StoreName = "default", config: ConfigFile = None, da
         raise ConfigError(f"{root}: no store is there yet")
     with terminal.progress("Reading") as advance:
         rebuilt = repair.rebuild_index(root, terminal.steps(advance), structure_limits(settings.limits))
+    (root / "generations").unlink(missing_ok=True)  # pictures of what is left out now must not be shown
     terminal.table("Left out", ("File", "Reason"), list(rebuilt.refused))
     terminal.say(f"{rebuilt.instances} instances in the new index, {len(rebuilt.refused)} files left out")
     return FAILED if rebuilt.refused else OK

@@ -162,6 +162,8 @@ class Limits(Section):
     """Stores that a worker runs at once; more are told to come back (503)."""
     buffered_bytes: Size = Field(ByteSize(64 * MIB), ge=MIB)
     """Header bytes that all stores of a worker hold together; more are told to come back (503)."""
+    bulk_bytes: Size = Field(ByteSize(4 * GIB), ge=MIB)
+    """Disk of a worker for bulk data that come apart from their metadata; an instance whose bulk data do not fit is refused."""
     results_default: Count = 1000
     """Studies or series of a search that names no limit; no study has more series."""
     results_max: Count = 5000

@@ -43,6 +43,10 @@ def check(server: Server) -> None:
             " (bearer tokens, one a line), or say --allow-anonymous when something in front of the gateway checks callers"
         )
     tls_context(server)
+    if server.viewer is not None and not (server.viewer / "index.html").is_file():
+        raise ConfigError(
+            f"server.viewer: {server.viewer} holds no viewer (no index.html); `make viewer` gets OHIF and puts it into data/viewer"
+        )
 
 
 def tls_context(server: Server) -> ssl.SSLContext | None:

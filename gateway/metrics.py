@@ -50,6 +50,7 @@ STORE_OUTCOMES = Counter(
 )
 LONG_HEADERS = Counter("gateway_long_headers", "Instances whose UIDs lay so far in that a thread had to look for them.")
 BUFFERED_BYTES = Gauge("gateway_buffered_bytes", "Bytes of uploads held in memory.", multiprocess_mode="livesum")
+BULK_BYTES = Gauge("gateway_bulk_bytes", "Bytes of bulk data that wait for the metadata of their instances.", multiprocess_mode="livesum")
 
 COMMIT_SECONDS = Histogram("gateway_index_commit_seconds", "One group commit: lock, rename, directory fsync, transaction.", buckets=_SYNC)
 COMMIT_INSTANCES = Histogram(
@@ -63,7 +64,7 @@ LOOP_LAG_SECONDS = Histogram(
     "gateway_loop_lag_seconds", "How late the event loop woke a sleeping task.", buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
 )
 LOG_DROPPED = Counter("gateway_log_dropped_lines", "Log lines dropped because the reader of the log was too slow.")
-EMULATED_ERRORS = Counter("gateway_emulated_errors", "Errors that were answered on purpose ([emulator]).", ["status"])
+EMULATED_ERRORS = Counter("gateway_emulated_answers", "Errors that were answered on purpose ([emulator]).", ["status"])
 
 
 class OfTransaction(NamedTuple):

@@ -136,24 +136,13 @@ class Intake:
                     self._budget.take(len(piece))
                     taken += len(piece)
                     held.append(piece)
-            self._check_study(instance)
+            check_study(instance, self._study, self._closed)
         except InstanceError as error:
             self.failed.append(Failed(number, error.reason, error.message, error.sop_class, error.sop))
             return None
         finally:
             self._budget.give(taken)
         return Upload(number, instance, self._body(held))
-
-    def _check_study(self, instance: Instance) -> None:
-        if self._study is not None and instance.study != self._study:
-            reason = "the instance is of another study than the URL names"
-        elif instance.study in self._closed:
-            reason = "the study is being deleted; try again when the operation has ended"
-        else:
-            return
-        error = InstanceError(Reason.PROCESSING_FAILURE, reason, 0x0020000D)
-        error.sop, error.sop_class = instance.sop, instance.sop_class
-        raise error
 
     async def _body(self, held: list[bytes]) -> AsyncGenerator[bytes, None]:
         size = 0
@@ -180,6 +169,23 @@ class Intake:
                 return b""
         self._in_part = False
         raise InstanceError(Reason.CANNOT_UNDERSTAND, "cut off")
+
+
+def check_study(instance: Instance, study: str | None, closed: frozenset[str]) -> None:
+    """Whether the study of an instance may be stored into.
+
+    :param study: of the URL, None where it names none. :param closed: studies that are being deleted.
+    :raises InstanceError: `sop` and `sop_class` are set.
+    """
+    if study is not None and instance.study != study:
+        reason = "the instance is of another study than the URL names"
+    elif instance.study in closed:
+        reason = "the study is being deleted; try again when the operation has ended"
+    else:
+        return
+    error = InstanceError(Reason.PROCESSING_FAILURE, reason, 0x0020000D)
+    error.sop, error.sop_class = instance.sop, instance.sop_class
+    raise error
 
 
 async def _peek(prefix: bytes, final: bool) -> Instance | Peeked:

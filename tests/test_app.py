@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from gateway.app import SERVICE, build, intake_limits
 from gateway.backends.local.store import LocalStore
 from gateway.backends.memory import MemoryBackend
+from gateway.backends.pictured.pictured import Pictured
 from gateway.config import Limits
 from gateway.dicomweb.multipart import MultipartLimits
 from gateway.errors import StoreUnavailable
@@ -44,10 +45,10 @@ async def close(made: web.Application) -> None:
 async def test_stores_are_made_as_the_settings_say(tmp_path: Path) -> None:
     made = await build(settings(tmp_path, stores={"second": {"root": tmp_path / "elsewhere"}, "third": {"backend": "memory"}}))
     catalog = made[SERVICE].catalog
-    assert [(name, type(backend)) for name, backend in catalog] == [
-        ("default", LocalStore),
-        ("second", LocalStore),
-        ("third", MemoryBackend),
+    assert [(name, type(backend), type(vars(backend)["_inner"])) for name, backend in catalog] == [
+        ("default", Pictured, LocalStore),
+        ("second", Pictured, LocalStore),
+        ("third", Pictured, MemoryBackend),
     ]
     assert (tmp_path / "default" / "store.json").exists()
     assert (tmp_path / "elsewhere" / "store.json").exists()

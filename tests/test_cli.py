@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -144,6 +144,13 @@ def test_an_open_door_is_refused_with_what_to_do(run: Run) -> None:
     assert "--allow-anonymous" in err
 
 
+def test_a_folder_without_a_viewer_is_refused_with_what_to_do(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("serve", "--viewer", str(tmp_path))
+    assert code == 2
+    assert "server.viewer" in err
+    assert "make viewer" in err
+
+
 def test_a_gateway_serves_from_its_start_to_sigterm(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--data", str(tmp_path / "data"), "--workers", "1"]
     environment = os.environ | {"GATEWAY_LOG__FORMAT": "console"}
@@ -157,6 +164,55 @@ def test_a_gateway_serves_from_its_start_to_sigterm(tmp_path: Path) -> None:
             assert process.wait(30) == OK
         finally:
             process.kill()
+
+
+def ephemeral(folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "gateway", "serve", "--ephemeral", "--port", "0"]
+    environment = os.environ | {"TMPDIR": str(folder)}
+    return subprocess.Popen(command, cwd=tiny.ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def test_an_ephemeral_gateway_says_where_it_is_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with ephemeral(tmp_path) as process:
+        assert process.stdout
+        try:
+            url = process.stdout.readline().decode().rstrip("\n")
+            request = Request(url + "/v1/projects/p/locations/l/datasets?datasetId=d", b"", method="POST")
+            with urlopen(request, timeout=30) as answer:
+                assert answer.status == 200
+            [folder] = tmp_path.glob("dicomweb-gateway-ephemeral-*")
+            assert (folder / "_healthcare").is_dir()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == OK
+            assert process.stdout.read() == b""
+        finally:
+            process.kill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_ephemeral_gateway_that_is_ended_before_it_serves_leaves_nothing_behind(tmp_path: Path) -> None:
+    with ephemeral(tmp_path) as process:
+        try:
+            while not list(tmp_path.iterdir()):
+                assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) in (OK, 128 + signal.SIGTERM)
+        finally:
+            process.kill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ephemeral_means_that_nothing_is_kept(run: Run, served: list[Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_DATA", str(tmp_path / "kept"))
+    assert run("serve", "--ephemeral")[0] == OK
+    assert "ephemeral" in str(served[0].stores["default"].root)
+    assert not served[0].data.exists()
+    assert served[0].workers == 1, "it is ready when it says where it is; a supervisor says so before its workers are"
+    code, _, err = run("serve", "--ephemeral", "--data", "d")
+    assert code == MISCONFIGURED and "--data" in err
+    monkeypatch.setenv("GATEWAY_STORES__DEFAULT__ROOT", str(tmp_path / "elsewhere"))
+    code, _, err = run("serve", "--ephemeral")
+    assert code == MISCONFIGURED and "'default'" in err
 
 
 def test_several_workers_serve_and_add_up(tmp_path: Path) -> None:
@@ -283,7 +339,9 @@ def test_fsck_finds_damage_and_rebuild_index_a_lost_index(run: Run, tmp_path: Pa
     root = tmp_path / "d" / "default"
     for index in root.glob("index.sqlite*"):
         index.unlink()
+    assert (root / "generations").exists()
     assert run("rebuild-index", "--data", "d")[:2] == (OK, "3 instances in the new index, 0 files left out\n")
+    assert not (root / "generations").exists(), "what was made of pixels before is not believed any more"
     assert run("fsck", "--data", "d")[0] == OK
     blob = max((path for path in root.rglob("*") if path.is_file() and path.read_bytes()[128:132] == b"DICM"), key=str)
     blob.write_bytes(blob.read_bytes()[:-1])

@@ -47,7 +47,7 @@ NAMED = {"destination", "origin", "store"}
 UNITS = tuple("_bytes _seconds _requests _answers _instances _outcomes _headers _lines _calls _retries _state _jobs _processes".split())
 """What a name may end with: the unit, or what is counted."""
 
-MOST = 500
+MOST = 600
 """Time series of one gateway, whatever is asked of it."""
 
 
@@ -101,6 +101,9 @@ async def asked(gate: Gate) -> list[int]:
         await gate.get(INSTANCE, STORED, {"If-None-Match": "*"}),
         await gate.get(INSTANCE, "image/png"),
         await gate.get(INSTANCE + "/frames/1"),
+        await gate.get(INSTANCE + "/rendered"),
+        await gate.get(INSTANCE + "/thumbnail?viewport=0,0"),
+        await gate.get("/wado?requestType=WADO", base=""),
         await gate.get(INSTANCE + "/bulkdata/7FE00010"),
         await gate.get("/studies/1.5"),
         await gate.get("/studies/x"),

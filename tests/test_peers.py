@@ -40,8 +40,8 @@ class Debian:
         for command in commands:
             self._script(command, "")
 
-    def run(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([str(SCRIPT)], env=self._environment, capture_output=True, text=True, check=False)
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([str(SCRIPT), *words], env=self._environment, capture_output=True, text=True, check=False)
 
     @property
     def asked(self) -> list[str]:
@@ -91,3 +91,12 @@ def test_a_package_that_brings_nothing_is_an_error(tmp_path: Path) -> None:
     debian = Debian(tmp_path, user="0", provides="curl Orthanc")
     done = debian.run()
     assert done.returncode == 1 and "Still missing after apt-get install: dcmtk" in done.stderr
+
+
+def test_for_the_browser_other_things_are_needed(tmp_path: Path) -> None:
+    debian = Debian(tmp_path, user="1000")
+    debian.has("npm")
+    done = debian.run("browser")
+    assert done.returncode == 1 and "sudo apt-get install --no-install-recommends chromium\n" in done.stderr
+    debian.has("chromium")
+    assert debian.run("browser").returncode == 0

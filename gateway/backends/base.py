@@ -30,7 +30,8 @@ class Upload:
     :param body: every byte of the instance from the first one, in pieces of any size. Must be read to its end before the
         next upload is asked for; the socket is read only when the body is. Raises `InstanceError` when this instance turns
         out to be cut off or too large: the backend forgets it and goes on with the next upload.
-    :param replace: whether it takes the place of another version, whatever the store does with those otherwise.
+    :param replace: whether it takes the place of another version, whatever the store does with those otherwise. An origin cannot be
+        told so: `NotImplementedHere`, with nothing stored.
     """
 
     part: int

@@ -32,7 +32,8 @@ def converted(image: Image, target: str) -> Image:
     if target == image.syntax:
         return image
     if target not in syntaxes.ENCODABLE:
-        raise Undoable(f"pixel data in transfer syntax {image.syntax} cannot be turned into {target}: there is no encoder for it")
+        named = target if target in syntaxes.DECODABLE else "the one that is asked for"  # which may be any words of the caller
+        raise Undoable(f"pixel data in transfer syntax {image.syntax} cannot be turned into {named}: there is no encoder for it")
     if target == syntaxes.EXPLICIT and image.syntax in syntaxes.UNCOMPRESSED | {syntaxes.DEFLATED_FRAMES}:
         return replace(image, syntax=target)
     return _encoded(_decoded(image), image.syntax, target)

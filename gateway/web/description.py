@@ -22,6 +22,7 @@ from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN, MULTIPART, Offer
 from gateway.dicomweb.resources import Level
 from gateway.metrics import Transaction
 from gateway.web import capabilities, health, qido, rendered, status, stow, viewer, wado, wado_uri
+from gateway.web.composing import TYPES as METADATA
 from gateway.web.dialect import STANDARD
 from gateway.web.middleware import OPEN
 from gateway.web.parameters import (
@@ -234,7 +235,7 @@ def _store(at: _At) -> Operation:
         *map(problem, (408, 413, 415)),
     )
     summary = "Stores instances of one study." if at.above else "Stores instances."
-    parameters, takes = (ACCEPT, ACCEPT_ENCODING), (multipart(DICOM), DICOM, OCTETS)
+    parameters, takes = (ACCEPT, ACCEPT_ENCODING), (*map(multipart, (DICOM, *METADATA)), DICOM, *METADATA, OCTETS)
     return Operation(f"Store{at.above}Instances", summary, parameters, takes, tuple(content), answers)
 
 
@@ -255,7 +256,7 @@ def _retrieve(at: _At) -> Operation:
     single = (DICOM,) if at.level == "Instance" else ()
     summary = "An instance" if single else f"All instances of a {at.level.lower()}"
     accepts = _in_syntaxes(multipart(DICOM), *single)
-    return _bytes(f"Retrieve{at.level}", f"{summary}, as stored or in Explicit VR Little Endian.", (multipart(DICOM),), single, accepts)
+    return _bytes(f"Retrieve{at.level}", f"{summary}, as stored or in another syntax.", (multipart(DICOM),), single, accepts)
 
 
 _CODECS = sorted({*CODEC_TYPES.values()} - {OCTETS})
@@ -300,7 +301,7 @@ def _rendered(at: _At) -> Operation:
 
 def _thumbnail(at: _At) -> Operation:
     summary = "A small picture that stands for the resource."
-    return _shown(_bytes(f"Retrieve{at.level}Thumbnail", summary, (), rendered.PICTURES[:2], rendered.PICTURES[:2]), ACCEPT, VIEWPORT)
+    return _shown(_bytes(f"Retrieve{at.level}Thumbnail", summary, (), rendered.PICTURES, rendered.PICTURES), ACCEPT, VIEWPORT)
 
 
 def _by_uri(_: _At) -> Operation:
@@ -371,7 +372,7 @@ _OPERATIONS: Mapping[object, Callable[[_At], Operation]] = {
     qido.search_instances: partial(_search, "instance"),
     wado.retrieve_instances: _retrieve,
     wado.retrieve_metadata: _metadata,
-    wado.retrieve_frames: partial(_pixels, "RetrieveFrames", "Frames as stored, native ones as little-endian octets."),
+    wado.retrieve_frames: partial(_pixels, "RetrieveFrames", "Frames as stored, as little-endian octets, or encoded anew."),
     wado.retrieve_bulkdata: partial(_pixels, "RetrieveBulkData", "What a BulkDataURI names; of compressed pixel data the frames."),
     wado.retrieve_all_bulkdata: partial(_all_values, "BulkData", "Every value that a BulkDataURI of the metadata names, a part each."),
     wado.retrieve_pixeldata: partial(_all_values, "PixelData", "The pixel data of each instance; of compressed pixel data the frames."),

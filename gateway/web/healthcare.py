@@ -9,6 +9,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from collections.abc import Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -19,7 +20,7 @@ from gateway.backends.operating import Operating
 from gateway.backends.projects import Projects
 from gateway.backends.registry.datasets import Page, Registered
 from gateway.dicomweb.resources import Resource
-from gateway.errors import BadRequest, NotImplementedHere
+from gateway.errors import BadRequest, NotFound, NotImplementedHere
 from gateway.healthcare import names, resources
 from gateway.web.context import context_of
 from gateway.web.service import Service
@@ -144,8 +145,11 @@ async def get_operation(request: web.Request, service: Service) -> web.Response:
 
 
 async def cancel_operation(request: web.Request, service: Service) -> web.Response:
-    """``POST …/operations/{operation}:cancel``."""
-    await operating_of(service).cancel(_operation_of(request))
+    """``POST …/operations/{operation}:cancel``: asks it to stop. One that has ended meanwhile, or long ago, is no error."""
+    operating, name = operating_of(service), _operation_of(request)
+    if (await operating.operation(name)).ended is None:
+        with suppress(NotFound):
+            await operating.cancel(name)
     return told({})
 
 

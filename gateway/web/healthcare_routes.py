@@ -79,6 +79,8 @@ _BELOW = (
     *_MEASURED,
     Place("POST", "/studies", "store", stow.store),
     Place("POST", _STUDY, "store", stow.store),
+    Place("PUT", "/studies", "store", stow.store),
+    Place("PUT", _STUDY, "store", stow.store),
     Place("GET", "/studies", "search", qido.search_studies),
     Place("GET", "/series", "search", qido.search_series),
     Place("GET", "/instances", "search", qido.search_instances),
@@ -94,6 +96,7 @@ _BELOW = (
     Place("GET", _FRAMES, "frames", wado.retrieve_frames),
     Place("GET", _INSTANCE + "/rendered", "rendered", rendered.retrieve_rendered),
     Place("GET", _FRAMES + "/rendered", "rendered", rendered.retrieve_rendered),
+    Place("GET", _INSTANCE + "/bulkdata/{bulk:.+}/", "bulkdata", wado.retrieve_bulkdata),  # Google's own client asks for no other
     Place("GET", _INSTANCE + "/bulkdata/{bulk:.+}", "bulkdata", wado.retrieve_bulkdata),
     Place("DELETE", _STUDY, "delete", healthcare.delete),
     Place("DELETE", _SERIES, "delete", healthcare.delete),
@@ -106,6 +109,8 @@ def places() -> Iterator[Place]:
     for version in VERSIONS:
         yield from (place._replace(path=version + place.path) for place in _MANAGED)
         for place in _BELOW:
+            if place.method == "PUT" and version == "/v1":  # UpdateInstances is in v1beta1 only
+                continue
             yield place._replace(path=version + DICOM_WEB + place.path, handler=_at_store(place.handler))
         for place in _OF_STORES:
             yield place._replace(path=version + place.path, handler=_at_store(place.handler))

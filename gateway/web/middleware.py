@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -21,7 +22,8 @@ from gateway.backends.caller import CALLER, NOBODY, Caller
 from gateway.errors import Busy, GatewayError, InstanceError, NotAuthenticated, RangeNotSatisfiable
 from gateway.metrics import Transaction
 from gateway.web.context import CONTEXT, Context, new_request_id, request_id_of
-from gateway.web.dialect import dialect_of
+from gateway.web.dialect import GOOGLE, dialect_of
+from gateway.web.mishaps import Mishaps
 from gateway.web.recording import record
 from gateway.web.repeats import Repeats, noted
 from gateway.web.service import SERVICE
@@ -39,6 +41,9 @@ LEFT = 499
 """What is counted and logged when the client left before its answer was whole; nginx's number for it."""
 
 _CORS_SECONDS = "600"
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""RFC 6750 2.1."""
 
 _log = logs.get_logger()
 
@@ -81,6 +86,7 @@ class Edge:
     :param cors_origins: origins of browser viewers, or ``*``.
     :param stall_timeout: seconds without a byte, either way, before a connection is cut.
     :param repeats: is shown every answer; None keeps none.
+    :param mishaps: errors on purpose; None for none.
     """
 
     tokens: Callable[[], Awaitable[Sequence[bytes]]] | None = None
@@ -88,6 +94,7 @@ class Edge:
     stall_timeout: float = 30.0
     transactions: Mapping[object, Transaction] = field(default_factory=dict)
     repeats: Repeats | None = None
+    mishaps: Mishaps | None = None
 
 
 def make(edge: Edge, in_flight: InFlight) -> Middleware:
@@ -99,7 +106,7 @@ def make(edge: Edge, in_flight: InFlight) -> Middleware:
         transaction = edge.transactions.get((request.method, resource.canonical if resource else None), "other")
         context = Context(request_id_of(request.headers) or new_request_id(), transaction, edge.stall_timeout)
         request[CONTEXT] = context
-        CALLER.set(_caller(request.headers))
+        CALLER.set(_caller(request))
         gauge = metrics.of_transaction(transaction).in_flight
         in_flight.enter()
         gauge.inc()
@@ -133,6 +140,8 @@ async def _answer(request: web.Request, handler: Handler, edge: Edge, context: C
             return _preflight()
         if edge.tokens is not None and context.transaction not in OPEN:
             _authenticate(request, await edge.tokens())
+        if edge.mishaps is not None and (mishap := edge.mishaps.answer(request)) is not None:
+            return mishap
         return await handler(request)
     except GatewayError as error:
         return _refusal(request, error)
@@ -152,17 +161,31 @@ async def _answer(request: web.Request, handler: Handler, edge: Edge, context: C
 # -- who
 
 
-def _caller(headers: Mapping[str, str]) -> Caller:
+def _caller(request: web.Request) -> Caller:
     """What backends may want to know of the sender."""
+    headers = request.headers
+    if dialect_of(request) is GOOGLE and "access_token" in request.query:
+        return Caller(_authorization(request), _wants_fresh(headers))
     if hdrs.AUTHORIZATION not in headers and hdrs.CACHE_CONTROL not in headers and hdrs.PRAGMA not in headers:
         return NOBODY
-    fresh = "no-cache" in (headers.get(hdrs.CACHE_CONTROL) or headers.get(hdrs.PRAGMA, "")).lower()
-    return Caller(headers.get(hdrs.AUTHORIZATION), fresh)
+    return Caller(headers.get(hdrs.AUTHORIZATION), _wants_fresh(headers))
+
+
+def _wants_fresh(headers: Mapping[str, str]) -> bool:
+    return "no-cache" in (headers.get(hdrs.CACHE_CONTROL) or headers.get(hdrs.PRAGMA, "")).lower()
+
+
+def _authorization(request: web.Request) -> str | None:
+    """What a caller shows; Google's API, and nothing else, also takes a token as ``access_token=`` in the URL (RFC 6750 2.3)."""
+    if hdrs.AUTHORIZATION in request.headers or dialect_of(request) is not GOOGLE:
+        return request.headers.get(hdrs.AUTHORIZATION)
+    token = request.query.get("access_token", "")
+    return f"Bearer {token}" if _TOKEN.fullmatch(token) else None  # it goes into a header of ours, where a line break would begin another
 
 
 def is_known(request: web.Request, tokens: Sequence[bytes]) -> bool:
     """Whether the caller shows one of the tokens that are let in."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, token = (_authorization(request) or "").partition(" ")
     given = token.strip().encode(errors="surrogateescape")  # as aiohttp decoded it: the very bytes that were sent
     known = [hmac.compare_digest(given, one) for one in tokens]  # all are compared: the time tells nothing
     return scheme.lower() == "bearer" and any(known)

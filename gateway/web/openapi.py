@@ -14,7 +14,8 @@ Object = dict[str, Any]
 
 _ABOUT = """
 DICOMweb (PS3.18) in front of imaging archives. The default store is at `/dicom-web`, a store of the settings at
-`/stores/{store}/dicom-web`. Which media types an answer can have stands with it; Accept, or `accept` in the URL, chooses.
+`/stores/{store}/dicom-web`; WADO-URI is at `/wado` beside each. Which media types an answer can have stands with it; Accept, or
+`accept` in the URL, chooses.
 What is not HTTP/1.1, or has a line of more than 8190 bytes, is answered in plain text before any route is looked at.
 """
 
@@ -29,6 +30,7 @@ _TAGS = {
     "delete": "Deletion, which PS3.18 leaves to implementations",
     "capabilities": "What can be done here (PS3.18 8.9)",
     "health": "For probes",
+    "page": "For people with a browser",
     "other": "For operators",
 }
 

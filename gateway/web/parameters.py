@@ -109,7 +109,8 @@ def _uri(name: str, summary: str, schema: Schema, *, required: bool = False) -> 
 
 
 _SIDE: Schema = {"type": "integer", "minimum": 1, "maximum": 9999}
-_SHARE = r"(0(\.[0-9]{1,6})?|1(\.0{1,6})?)"
+_NEAR, _FAR = r"0(\.[0-4][0-9]{0,5})?", r"(0\.[5-9][0-9]{0,5}|1(\.0{1,6})?)"
+"""Shares below a half, and above: what a pattern can say of a left side that is left of the right one."""
 
 URI = (
     _uri("requestType", "What the service is called.", {"type": "string", "enum": ["WADO"]}, required=True),
@@ -129,7 +130,7 @@ URI = (
     _uri(
         "region",
         "Left, top, right and bottom of the part that is shown, from 0 to 1.",
-        {"type": "string", "pattern": f"^{_SHARE}(,{_SHARE}){{3}}$"},
+        {"type": "string", "pattern": f"^{_NEAR},{_NEAR},{_FAR},{_FAR}$"},
     ),
     _uri("windowCenter", "Together with windowWidth.", {"type": "number"}),
     _uri("windowWidth", "Together with windowCenter.", {"type": "number", "minimum": 1}),

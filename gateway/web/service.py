@@ -19,6 +19,7 @@ from gateway.backends.projects import Projects
 from gateway.dicomweb.media import Accept, parse_accept
 from gateway.errors import Busy
 from gateway.streams import Budget, IntakeLimits
+from gateway.web.bulkparts import BulkArea
 from gateway.web.compression import Compression
 from gateway.web.context import context_of
 from gateway.web.finished import Finished
@@ -52,6 +53,7 @@ class Service:
     :param finished: documents of searches; one a process.
     :param projects: datasets and stores by their names in the Cloud Healthcare API; None where there are none.
     :param operating: what runs long on them.
+    :param bulk: where bulk data wait that come apart from their metadata.
     """
 
     catalog: Catalog
@@ -66,6 +68,7 @@ class Service:
     finished: Finished = field(default_factory=Finished)
     projects: Projects | None = None
     operating: Operating | None = None
+    bulk: BulkArea = field(default_factory=BulkArea)
     _storing: int = 0
 
     def backend(self, request: web.Request) -> Backend:

@@ -37,6 +37,8 @@ RESTED = 50
 
 HTML, SVG = "text/html; charset=utf-8", "image/svg+xml"
 
+now = time.monotonic
+
 Tokens = Callable[[], Awaitable[Sequence[bytes]]]
 
 
@@ -98,14 +100,14 @@ class Status:
 
     async def facts(self, stores: Mapping[str, Backend]) -> Facts:
         """What was found at most `EVERY` seconds ago."""
-        if self._gathering is None or (self._gathering.done() and time.monotonic() >= self._until):
+        if self._gathering is None or (self._gathering.done() and now() >= self._until):
             self._gathering = asyncio.create_task(self._gather(stores))
         return await asyncio.shield(self._gathering)
 
     async def _gather(self, stores: Mapping[str, Backend]) -> Facts:
         found = await asyncio.gather(*(self._store(shown, stores[shown.name]) for shown in self._shown if shown.name in stores))
         sample = await asyncio.to_thread(lambda: sampled(registry()))
-        self._until = time.monotonic() + EVERY
+        self._until = now() + EVERY
         return Facts(tuple(found), sample, self._samples.lately(sample))
 
     async def _store(self, shown: Shown, backend: Backend) -> StoreFacts:
@@ -118,7 +120,7 @@ class Status:
 
     async def _tally(self, name: str, backend: Backend) -> Tally | None:
         due, known = self._tallies.get(name, (0.0, None))
-        started = time.monotonic()
+        started = now()
         if started < due or not isinstance(backend, Countable):
             return known
         try:
@@ -126,8 +128,8 @@ class Status:
                 known = await backend.tally()
         except (TimeoutError, GatewayError):
             known = None  # it is told as soon as it can be
-        now = time.monotonic()
-        self._tallies[name] = now + RESTED * (now - started), known
+        ended = now()
+        self._tallies[name] = ended + RESTED * (ended - started), known
         return known
 
 

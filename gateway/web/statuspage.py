@@ -16,8 +16,8 @@ from gateway.web.service import VERSION
 if TYPE_CHECKING:
     from gateway.web.status import Facts, StoreFacts
 
-REFRESH = 10
-"""Seconds until a browser asks again."""
+REFRESH, SOON = 10, 6
+"""Seconds until a browser asks again, and after the first look, which has no figures yet."""
 
 _ASSETS = Path(__file__).parent / "assets"
 STYLE, ICON = (_ASSETS / "status.css").read_text(encoding="utf-8"), (_ASSETS / "icon.svg").read_bytes()
@@ -61,14 +61,15 @@ def outside(facts: Facts, draining: bool, viewer: bool) -> str:
 def of(facts: Facts, *, draining: bool, viewer: bool) -> str:
     """All of it."""
     head = _head(facts, draining, f"<span class=version>{escape(VERSION)}</span>")
-    return _document(head + _cards(facts) + _stores(facts, viewer) + _traffic(facts.lately) + _links(viewer, inside=True))
+    body = head + _cards(facts) + _stores(facts, viewer) + _traffic(facts.lately) + _links(viewer, inside=True)
+    return _document(body, REFRESH if facts.lately else SOON)
 
 
-def _document(body: str) -> str:
+def _document(body: str, refresh: int = REFRESH) -> str:
     return (
         '<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content="width=device-width,initial-scale=1">'
-        f'<meta name=color-scheme content="light dark"><meta http-equiv=refresh content={REFRESH}><title>DICOMweb gateway</title>'
-        f'<link rel=icon href=favicon.ico><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n'
+        f'<meta name=color-scheme content="light dark"><meta http-equiv=refresh content={refresh}><title>DICOMweb gateway</title>'
+        f"<link rel=icon href=favicon.ico><style>{STYLE}</style></head><body><main>{body}</main></body></html>\n"
     )
 
 

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from gateway import metrics
-from gateway.backends.base import Failed, StoreResult
-from gateway.dicomweb.media import MULTIPART, MediaType, Offer, choose, parse_media_type
+from gateway.backends.base import Failed, StoreResult, Upload
+from gateway.dicomweb.media import MULTIPART, Offer, choose, parse_media_type
 from gateway.dicomweb.multipart import boundary_of
 from gateway.dicomweb.resources import Resource, parse_uid
 from gateway.dicomweb.responses import store_response_json, store_response_xml, store_status
 from gateway.errors import BadRequest, RequestTimeout, UnsupportedMediaType
 from gateway.streams import DICOM, Intake, multipart_events, single_events
 from gateway.web import documents
+from gateway.web.composing import TYPES as METADATA
+from gateway.web.composing import ComposedIntake
 from gateway.web.context import Context, context_of
 from gateway.web.dialect import XML, dialect_of
 from gateway.web.service import SERVICE, Service, accept_of, base_url
 
 _PLAIN = {"", "application/octet-stream", "application/x-www-form-urlencoded"}
 """What clients say who do not say what they send: PowerShell's -InFile, curl's --data-binary."""
+
+_TAKEN = "application/dicom, application/dicom+json or application/dicom+xml"
 
 _PREAMBLE = 132
 
@@ -36,7 +41,7 @@ WARNINGS = 3
 
 
 async def store(request: web.Request, service: Service) -> web.StreamResponse:
-    """``POST {base}/studies`` and ``POST {base}/studies/{study}``."""
+    """``POST {base}/studies`` and ``POST {base}/studies/{study}``; PUT, where Google's API has it, replaces other versions."""
     study = request.match_info.get("study")
     if study is not None:
         parse_uid(study, "StudyInstanceUID")
@@ -45,13 +50,19 @@ async def store(request: web.Request, service: Service) -> web.StreamResponse:
     with service.store_slot():
         intake = await _intake(request, service, study)
         async with aclosing(intake.uploads()) as uploads:
-            result = await backend.store(uploads)
+            result = await backend.store(_replacing(uploads) if request.method == hdrs.METH_PUT else uploads)
     if intake.parts == 0:
         raise BadRequest("the request holds no part")
     if (stored := context_of(request).stored) is not None and result.stored:
         await stored([Resource(one.instance.study, one.instance.series, one.instance.sop) for one in result.stored])
     failed = tuple(sorted([*result.failed, *intake.failed], key=_part))
     return await _answer(request, service, StoreResult(result.stored, failed), offer)
+
+
+async def _replacing(uploads: AsyncIterator[Upload]) -> AsyncIterator[Upload]:
+    """Each of them takes the place of what is stored under its UIDs (Google's UpdateInstances)."""
+    async for upload in uploads:
+        yield replace(upload, replace=True)
 
 
 def _offer(request: web.Request) -> Offer:
@@ -67,28 +78,32 @@ def _part(failed: Failed) -> int:
     return failed.part
 
 
-async def _intake(request: web.Request, service: Service, study: str | None) -> Intake:
+async def _intake(request: web.Request, service: Service, study: str | None) -> Intake | ComposedIntake:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("a store request must not be compressed (Content-Encoding)")
     chunks = _chunks(request, context_of(request))
     media = parse_media_type(request.headers.get("Content-Type") or "application/octet-stream")
-    limits = service.intake_limits
+    limits, closed = service.intake_limits, context_of(request).closed
+    inner = (media.param("type") or DICOM).lower() if media.type == MULTIPART else media.type
+    if inner in METADATA:
+        parts = media.type == MULTIPART
+        events = multipart_events(chunks, boundary_of(media), limits.multipart) if parts else single_events(chunks)
+        return ComposedIntake(events, inner, limits, service.budget, service.bulk, study, closed)
     if media.type == MULTIPART:
-        _check_inner(media)
+        _check_inner(inner)
         events = multipart_events(chunks, boundary_of(media), limits.multipart)
     elif media.type == DICOM:
         events = single_events(chunks)
     elif media.type in _PLAIN:
         events = single_events(await _sniffed(chunks))
     else:
-        raise UnsupportedMediaType("a store request is multipart/related of application/dicom, or application/dicom (PS3.18 10.5.1)")
-    return Intake(events, limits, service.budget, study, context_of(request).closed)
+        raise UnsupportedMediaType(f"a store request is multipart/related of {_TAKEN}, or one of them by itself (PS3.18 10.5.1)")
+    return Intake(events, limits, service.budget, study, closed)
 
 
-def _check_inner(media: MediaType) -> None:
-    inner = (media.param("type") or DICOM).lower()
+def _check_inner(inner: str) -> None:
     if inner != DICOM:
-        raise UnsupportedMediaType("the parts of a store request are application/dicom (PS3.18 10.5.1)")
+        raise UnsupportedMediaType(f"the parts of a store request are {_TAKEN} (PS3.18 10.5.1)")
 
 
 async def _sniffed(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from pydicom.dataset import Dataset
@@ -67,6 +68,20 @@ async def test_replace_takes_the_second_version_and_its_attributes(make: Make) -
     assert await read(await backend.retrieve(wants(View.INSTANCES, SINGLE, "1.1", "1.1.1", "1.1.1.1"))) == second
     assert await found(backend, "study", "00080020") == ["20250101"]
     assert await found(backend, "study", "00201208") == [1]
+
+
+async def test_an_upload_may_replace_whatever_the_rule_is(make: Make) -> None:
+    async def replacing(*files: bytes) -> AsyncIterator[Upload]:
+        async for upload in uploads(files):
+            yield replace(upload, replace=True)
+
+    for rule in (OnDuplicate.REJECT, OnDuplicate.SKIP):
+        backend = make(rule)
+        await store(backend, dicom())
+        second = dicom(PatientName="Roe^Richard")
+        result = await backend.store(replacing(second, dicom(sop="1.1.1.2")))
+        assert [stored.warning for stored in result.stored] == [None, None] and not result.failed
+        assert await read(await backend.retrieve(wants(View.INSTANCES, SINGLE, "1.1", "1.1.1", "1.1.1.1"))) == second
 
 
 async def test_skip_keeps_the_first_version_and_says_so(make: Make) -> None:

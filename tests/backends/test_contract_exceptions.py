@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,11 +14,11 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.backends.base import Backend, StoreResult, View
+from gateway.backends.base import Backend, StoreResult, Upload, View
 from gateway.backends.policy import OnDuplicate
 from gateway.dicomweb.reasons import Reason
 from gateway.dicomweb.resources import Resource
-from gateway.errors import NotFound
+from gateway.errors import NotFound, NotImplementedHere
 from tests import samples
 from tests.backends import (
     test_contract,
@@ -30,7 +30,7 @@ from tests.backends import (
 )
 from tests.backends.exceptions import EXCEPTIONS
 from tests.backends.kinds import MAKERS, an_orthanc, in_front_of
-from tests.backends.made import AS_STORED, FIRST, JSON, content, dicom, found, named, parts, query, read, store, study, wants
+from tests.backends.made import AS_STORED, FIRST, JSON, content, dicom, found, named, parts, query, read, store, study, uploads, wants
 from tests.backends.test_contract_bulk import KINDS, everything, named_by_metadata, rich, validators
 from tests.backends.test_contract_keys import at_odds
 from tests.backends.test_contract_search import archive
@@ -142,6 +142,21 @@ async def test_orthanc_says_of_two_versions_that_both_are_stored(place: Place) -
     result = await store(place.backend, *other)
     assert len(result.stored) == 2 and not result.failed
     assert await content(place.backend, "1.1", "1.1.1", "1.1.1.2") == other[0]
+
+
+@shows("test_an_upload_may_replace_whatever_the_rule_is", of=ORIGINS)
+async def test_an_origin_is_not_told_to_replace(place: Place) -> None:
+    await place.stow(OLD)
+    await place.stow(NEW)
+    assert await place.instances(FIRST_PATH) == [OLD]
+
+    async def replacing() -> AsyncIterator[Upload]:
+        async for upload in uploads([dicom(sop="1.1.1.2")]):
+            yield replace(upload, replace=True)
+
+    with pytest.raises(NotImplementedHere):
+        await place.backend.store(replacing())
+    assert await found(place.backend, "instance", "00080018") == ["1.1.1.1"]
 
 
 @shows("test_concurrent_stores_of_one_instance_agree", of=ORTHANCS)

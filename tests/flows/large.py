@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ PIECE = bytes(range(256)) * 4096  # 1 MiB
 ONE = "/studies/1.5/series/1.5.1/instances/1.5.1.1"
 MANY = "/studies/1.6"
 SINGLE = "application/dicom; transfer-syntax=*"
+ALONE = 'multipart/related; type="application/dicom+json"; boundary=B'
 MULTIPART = "multipart/related; type=application/dicom; transfer-syntax=*"
 
 
@@ -39,6 +41,17 @@ def many(count: int) -> Iterator[bytes]:
     for number in range(1, count + 1):
         yield b"\r\n--B\r\nContent-Type: application/dicom\r\n\r\n"
         yield one_of_many(number)
+    yield b"\r\n--B--\r\n"
+
+
+def alone(size: int, sop: str) -> Iterator[bytes]:
+    """A store request with a document of `size` MiB whose bytes come apart from its metadata; its media type is `ALONE`."""
+    uids = {"00080016": "1.2.840.10008.5.1.4.1.1.104.1", "00080018": sop, "0020000D": "1.7", "0020000E": "1.7.1"}
+    dataset = {key: {"vr": "UI", "Value": [uid]} for key, uid in uids.items()} | {"00420011": {"vr": "OB", "BulkDataURI": "document"}}
+    yield b"--B\r\nContent-Type: application/dicom+json\r\n\r\n" + json.dumps([dataset]).encode()
+    yield b"\r\n--B\r\nContent-Type: application/pdf\r\nContent-Location: document\r\n\r\n"
+    for _ in range(size):
+        yield PIECE
     yield b"\r\n--B--\r\n"
 
 

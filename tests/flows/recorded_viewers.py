@@ -93,6 +93,45 @@ _UPLOAD = f"""\
     Accept-Language: en-US,en;q=0.9
 """
 
+_NAVIGATION = f"""\
+    GET {{path}} HTTP/1.1
+    Host: {HOST}
+    Connection: keep-alive
+    sec-ch-ua: "Not:A-Brand";v="8", "Chromium";v="156"
+    sec-ch-ua-mobile: ?0
+    sec-ch-ua-platform: "Linux"
+    Upgrade-Insecure-Requests: 1
+    User-Agent: {_AGENT}
+    Accept: {{accept}}
+    Sec-Fetch-Site: {{site}}
+    Sec-Fetch-Mode: navigate
+    Sec-Fetch-Dest: object
+    {{more}}
+    Referer: {{referer}}
+    Accept-Encoding: gzip, deflate, br, zstd
+    Accept-Language: en-US,en;q=0.9
+"""
+
+_ELEMENT = f"""\
+    GET {{path}} HTTP/1.1
+    Host: {HOST}
+    Connection: keep-alive
+    {{origin}}
+    sec-ch-ua-platform: "Linux"
+    User-Agent: {_AGENT}
+    sec-ch-ua: "Not:A-Brand";v="8", "Chromium";v="156"
+    sec-ch-ua-mobile: ?0
+    Accept: {{accept}}
+    Sec-Fetch-Site: same-origin
+    Sec-Fetch-Mode: cors
+    Sec-Fetch-Dest: {{element}}
+    Referer: http://{HOST}/viewer?StudyInstanceUIDs=1.2.4
+    Accept-Encoding: {{coding}}
+    Accept-Language: en-US,en;q=0.9
+    Cookie: i18next=en-US
+    {{more}}
+"""
+
 BOUNDARY = "19e79d81-ab66-1b67-5ae8-554b1349c166"
 CODINGS = "gzip, deflate, br, zstd"
 IDENTITY = "identity"
@@ -127,6 +166,24 @@ def uploaded(*files: bytes) -> bytes:
     head = f"\r\n--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
     close = f"\r\n--{BOUNDARY}--".encode()
     return b"".join(head + file for file in files) + close + bytes(len(close) * (len(files) - 1))
+
+
+def navigation(path: str, accept: str, *, remote: bool) -> str:
+    """A document in an ``<object>``: a page of its own to the browser, which sends no Origin."""
+    site, referer, more = (
+        ("cross-site", f"{ORIGIN}/", "Sec-Fetch-Storage-Access: none") if remote else ("same-origin", f"http://{HOST}/", "")
+    )
+    return filled(_NAVIGATION, path=path, accept=accept, site=site, referer=referer, more=more)
+
+
+def picture(path: str, accept: str) -> str:
+    """An ``<img crossorigin>``."""
+    return filled(_ELEMENT, path=path, accept=accept, element="image", origin=f"Origin: http://{HOST}", coding=CODINGS, more="")
+
+
+def video(path: str, more: str = "Range: bytes=0-") -> str:
+    """A ``<video>``, which asks for all that is left from some byte on."""
+    return filled(_ELEMENT, path=path, accept="*/*", element="video", origin="", coding=IDENTITY, more=more)
 
 
 def filled(text: str, **places: str) -> str:
@@ -249,6 +306,40 @@ DOCUMENT: Mapping[str, Asked] = {
     "staticWado": Asked("*/*"),
 }
 
+# -- pictures of the study list, documents and videos
+
+PICTURES: Mapping[str, tuple[str, str]] = {
+    "OHIF, thumbnailRendering wadors": (
+        "{instance}/rendered?accept=image%2Fjpeg",
+        'multipart/related; type="application/octet-stream"',
+    ),
+    "OHIF, thumbnailRendering thumbnail": (
+        "{instance}/thumbnail?accept=image%2Fjpeg",
+        'multipart/related; type="application/octet-stream"',
+    ),
+    "OHIF, static-wado": ("{instance}/thumbnail?viewport=256%2C256", "image/jpeg"),
+    "dcmjs, viewport": ("{instance}/rendered?viewport=128%2C128", "*/*"),
+    "dcmjs, frame": ("{instance}/frames/1/rendered", "image/jpeg"),
+    "dcmjs, thumbnail": ("{instance}/thumbnail", "*/*"),
+}
+"""Path below the base, and Accept; all of them are answered with one JPEG."""
+
+PNG = ("{instance}/rendered", "image/png")
+TWO_FRAMES = ("{instance}/frames/1,2/rendered", "image/jpeg")
+"""Of dcmjs, which takes one picture for an answer (PS3.18 10.4.4 has two only as parts)."""
+
+IMG = ("{instance}/thumbnail?accept=image/jpeg", "image/jxl,image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8")
+"""OHIF, thumbnailRendering thumbnailDirect."""
+
+OBJECT = (
+    "{instance}/rendered",
+    "text/html,application/xhtml+xml,application/xml;q=0.9,image/jxl,image/avif,image/webp,image/apng,*/*;q=0.8,"
+    "application/signed-exchange;v=b3;q=0.7",
+)
+"""A PDF of OHIF."""
+
+VIDEO = "{instance}/rendered"
+
 # -- what the browser asks before a page of another origin may ask
 
 PREFLIGHTS: Mapping[str, tuple[str, str, str]] = {
@@ -262,5 +353,8 @@ PREFLIGHTS: Mapping[str, tuple[str, str, str]] = {
     "token, study": ("/studies/{study}", "GET", "accept,authorization"),
     "token, bulk data": ("{instance}/bulkdata/54000100/0/54001010", "GET", "accept,authorization"),
     "token, upload": ("/studies", "POST", "authorization,content-type"),
+    "token, picture": ("{instance}/rendered?viewport=128%2C128", "GET", "authorization"),
+    "token, frames of a picture": ("{instance}/frames/1,2/rendered", "GET", "authorization"),
+    "token, thumbnail": ("{instance}/thumbnail", "GET", "authorization"),
 }
 """Path, method and headers of the request to come."""

@@ -130,14 +130,24 @@ def test_curl_without_a_content_type_is_sniffed(gateway: Gateway) -> None:
     assert "00081199" in answer
 
 
-def test_a_compressed_instance_is_406_where_explicit_little_endian_is_meant(
-    gateway: Gateway, client: DICOMwebClient, files: dict[str, Path]
+def test_a_compressed_instance_is_decoded_where_explicit_little_endian_is_meant(
+    gateway: Gateway, files: dict[str, Path], tmp_path: Path
 ) -> None:
     study, series, sop = _uids(files["US1_J2KR.dcm"])
+    back = tmp_path / "back.dcm"
     url = f"{gateway.url}/studies/{study}/series/{series}/instances/{sop}"
+    _curl("-H", "Accept: application/dicom", "-o", str(back), url)
+    made = pydicom.dcmread(back)
+    assert made.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
+    assert (made.pixel_array == pydicom.dcmread(files["US1_J2KR.dcm"]).pixel_array).all()
+
+
+def test_a_form_that_cannot_be_had_is_406_and_names_what_is_stored(gateway: Gateway, files: dict[str, Path]) -> None:
+    study, series, sop = _uids(files["US1_J2KR.dcm"])
+    url = f"{gateway.url}/studies/{study}/series/{series}/instances/{sop}/frames/1"
     curl = shutil.which("curl")
     assert curl
-    done = subprocess.run([curl, "-sS", "-w", "%{http_code}", "-H", "Accept: application/dicom", url], check=True, capture_output=True)
+    done = subprocess.run([curl, "-sS", "-w", "%{http_code}", "-H", "Accept: image/png", url], check=True, capture_output=True)
     assert done.stdout.endswith(b"406") and b"1.2.840.10008.1.2.4.90" in done.stdout
 
 

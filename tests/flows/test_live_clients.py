@@ -19,6 +19,7 @@ from dicomtrolley.core import Query, QueryLevels
 from dicomtrolley.qido_rs import HierarchicalQuery, QidoRS, RelationalQuery
 from dicomtrolley.trolley import Trolley
 from dicomtrolley.wado_rs import WadoRS, WadoRSMetaData
+from dicomtrolley.wado_uri import WadoURI
 from googleapiclient.discovery import build_from_document
 from googleapiclient.discovery_cache import get_static_doc
 from googleapiclient.errors import HttpError
@@ -136,6 +137,14 @@ def test_dicomtrolley_reads_metadata(gateway: Gateway, trolley: Trolley) -> None
     with requests.Session() as session:
         (dataset,) = list(WadoRSMetaData(session, gateway.url).datasets([study.reference()]))
     assert str(dataset.PatientName) == "CompressedSamples^CT1"
+
+
+def test_dicomtrolley_downloads_by_uri(gateway: Gateway, trolley: Trolley) -> None:
+    (study,) = trolley.find_studies(RelationalQuery(query_level=QueryLevels.INSTANCE, StudyInstanceUID=CT, limit=5))
+    instances = [one.reference() for series in study.series for one in series.instances]
+    with requests.Session() as session:
+        (dataset,) = list(WadoURI(session, gateway.root + "/wado").datasets(instances))
+    assert (dataset.SOPInstanceUID, len(dataset.PixelData)) == (CT_INSTANCE[2], 128 * 128 * 2)
 
 
 # -- google-api-python-client

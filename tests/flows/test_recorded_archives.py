@@ -1,7 +1,7 @@
 """What archives and scripts sent, replayed byte by byte: Orthanc 1.10 as a client, Microsoft's notebook, dicomtrolley 4.1 and
 dicomweb-client 0.61 for Python.
 
-Left out because the gateway does not have it yet: WADO-URI, which dicomtrolley can use instead of WADO-RS.
+WADO-URI, which dicomtrolley can use instead of WADO-RS, is asked for by itself in `test_live_clients`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What Google's clients sent to plain DICOMweb routes, replayed byte by byte: ez-wsi-dicomweb, dcmweb, google-api-python-client.
 
-Left out because they belong to the routes of the Cloud Healthcare API, which the gateway does not have yet: stores and deletes
-of dcmweb (it reads XML without having asked for it, and an operation where the standard has 204) and everything below ``/v1``.
+Left out because they belong to the routes of the Cloud Healthcare API, where `test_google_clients` has them: stores and deletes of
+dcmweb (it reads XML without having asked for it, and an operation where the standard has 204) and everything below ``/v1``.
 """
 
 from __future__ import annotations

@@ -77,6 +77,14 @@ def test_others_read_what_was_encoded(target: str, image: Image) -> None:
     assert np.array_equal(array, pixels) and said == image.photometric
 
 
+@pytest.mark.parametrize("target", EXACT)
+@pytest.mark.parametrize("image", [colour(rows=100, columns=200), colour(16, allocated=16, rows=64, columns=64), grey(16, rows=100)])
+def test_noise_becomes_no_smaller_and_comes_back(target: str, image: Image) -> None:
+    pixels = pixels_of(image, 2)
+    frame, after = coded(pixels, image, target)
+    assert len(frame) > 0.95 * pixels.nbytes and np.array_equal(decoded(frame, after).array, pixels)
+
+
 @pytest.mark.parametrize("target", JUDGED)
 def test_codestreams_tell_the_stored_bits(target: str) -> None:
     frame, after = coded(pixels_of(grey(12), 1), grey(12), target)

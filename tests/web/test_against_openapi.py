@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -42,11 +43,16 @@ CHECKS = [
     checks.unsupported_method,
 ]
 
-KNOWN = {"store": "other", "study": "1.1", "series": "1.1.1", "instance": "1.1.1.1", "frames": "1", "bulk": "7FE00010"}
+KNOWN = {"store": "other", "study": "1.1", "series": "1.1.1", "instance": "1.1.1.1", "frames": "1", "bulk": "7FE00010"} | {
+    "file": "app-config.js"
+}
 """What every store of the test holds."""
 
-EXAMPLES = {"GET": 5, "POST": 10, "DELETE": 4, "OPTIONS": 4, "HEAD": 1}
-"""Requests of each kind for each resource of the default store; other stores, which answer by the same code, get one."""
+BY_URI = {"requestType": "WADO", "studyUID": "1.1", "seriesUID": "1.1.1", "objectUID": "1.1.1.1"}
+"""The same for WADO-URI, which has no answer without."""
+
+EXAMPLES = {"GET": 5, "POST": 10, "DELETE": 4, "OPTIONS": 4}
+"""Requests of each kind for each resource of the default store; other stores, which answer by the same code, get one. HEAD is GET."""
 
 LONGEST = 6000
 """Characters of a URL. What has a line of more than 8190 bytes is not HTTP to aiohttp, and meets no route."""
@@ -102,7 +108,13 @@ def plainly(caller: Caller) -> None:
         for accept in one.operation.accepts or ("*/*",):
             for media in one.operation.takes or (None,):
                 body = multipart(STORED[0]) if media == MULTI else STORED[0] if media else NOT_SET
-                caller.send(one, operation.Case(path_parameters=dict(path), body=body, media_type=media), accept)
+                query = dict(BY_URI) if by_uri(one) else {}
+                caller.send(one, operation.Case(path_parameters=dict(path), query=query, body=body, media_type=media), accept)
+
+
+def by_uri(one: Described) -> bool:
+    """Whether it is WADO-URI."""
+    return any(parameter.name == "objectUID" for parameter in one.operation.parameters)
 
 
 def wildly(caller: Caller, one: Described, operation: Operation, mode: GenerationMode, count: int) -> None:
@@ -113,6 +125,7 @@ def wildly(caller: Caller, one: Described, operation: Operation, mode: Generatio
     def run(case: Case, known: bool, accept: str) -> None:
         if known and mode.is_positive and one.method != "DELETE":
             case.path_parameters.update({name: KNOWN[name] for name in case.path_parameters})
+            case.query.update(BY_URI if by_uri(one) else {})
         if len(requests.Request("GET", "http://a" + case.formatted_path, params=case.query).prepare().url or "") <= LONGEST:
             caller.send(one, case, accept)
 
@@ -123,24 +136,26 @@ def wildly(caller: Caller, one: Described, operation: Operation, mode: Generatio
 def run(root: str, document: Any) -> Counter[tuple[str, int]]:
     caller = Caller(root, document)
     for one, operation in caller.operations():
-        count = EXAMPLES[one.method] if one.path.startswith("/dicom-web") else 1
-        if one.operation.parameters:  # where nothing can be sent, nothing can be wrong
+        count = EXAMPLES.get(one.method, 1) if one.path.startswith("/dicom-web") else 1
+        if one.operation.parameters and one.method != "HEAD":  # where nothing can be sent, nothing can be wrong
             wildly(caller, one, operation, GenerationMode.POSITIVE, count)
             wildly(caller, one, operation, GenerationMode.NEGATIVE, count)
     plainly(caller)
     return caller.seen
 
 
-async def filled(serve: Serve) -> Gate:
-    gate = await serve(backend="local", stores={"other": {"backend": "memory"}})
+async def filled(serve: Serve, folder: Path) -> Gate:
+    (folder / "viewer").mkdir()
+    (folder / "viewer" / "index.html").write_text("<html><head></head></html>")
+    gate = await serve(backend="local", stores={"other": {"backend": "memory"}}, server={"viewer": folder / "viewer"})
     for base in ("/dicom-web", "/stores/other/dicom-web"):
         stored = await gate.ask("POST", "/studies", {"Content-Type": MULTIPART}, multipart(*STORED), base)
         assert stored.status == 200
     return gate
 
 
-async def test_every_answer_is_one_that_is_described(serve: Serve) -> None:
-    gate = await filled(serve)
+async def test_every_answer_is_one_that_is_described(serve: Serve, tmp_path: Path) -> None:
+    gate = await filled(serve, tmp_path)
     document = (await gate.get("/openapi.json", base="")).json
     seen = await asyncio.to_thread(run, f"http://{gate.host}", document)
     assert {name for name, status in seen if status < 300} == BY_NAME.keys()  # all of them did what they are for, too

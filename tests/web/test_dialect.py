@@ -30,7 +30,7 @@ def test_google_knows_few_keys_and_those_of_the_levels_above() -> None:
     GOOGLE.check_keys("instance", {"00100020": "", "Modality": "", "SOPInstanceUID": "", "limit": "", "access_token": ""})
     for level, name in (("study", "Modality"), ("series", "SOPInstanceUID"), ("instance", "InstanceNumber")):
         with pytest.raises(InvalidQuery, match=name):
-            GOOGLE.check_keys(level, {name: ""})  # type: ignore[arg-type] # a level each
+            GOOGLE.check_keys(level, {name: ""})  # type: ignore[arg-type]  # a level each
 
 
 def test_what_may_not_be_shown_is_not() -> None:

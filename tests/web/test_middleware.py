@@ -71,6 +71,22 @@ async def test_backends_learn_who_asks_and_whether_something_kept_will_do(plain:
     assert asked.callers == [Caller("Bearer one"), Caller(fresh=True), Caller(fresh=True), NOBODY]
 
 
+async def test_googles_routes_take_a_token_in_the_url(plain: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked()
+    monkeypatch.setitem(plain.app[SERVICE].catalog._stores, "default", asked)
+    google = "/v1beta1/projects/local/locations/local/datasets/default/dicomStores/default/dicomWeb/studies"
+    token = "?access_token=ya29.a-b_c%2F~="
+    for path in (
+        google + token,
+        google + token.replace("access", "Access"),
+        google + "?access_token=a%0D%0AX:%20y",
+        f"{BASE}/studies{token}",
+    ):
+        assert (await plain.get(path, base="")).status == (400 if "Access" in path else 204)
+    await plain.get(google + token, base="", headers={"Authorization": "Bearer two", "Cache-Control": "no-cache"})
+    assert asked.callers == [Caller("Bearer ya29.a-b_c/~="), Caller(), NOBODY, Caller("Bearer two", fresh=True)]
+
+
 @pytest.fixture
 def tokens(tmp_path: Path) -> Path:
     file = tmp_path / "tokens"
@@ -104,6 +120,15 @@ async def test_bearer_tokens(serve: Serve, tokens: Path, authorization: bytes | 
     if status == 401:
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="dicomweb"'
         assert answer.detail
+
+
+async def test_a_token_in_the_url_lets_in_where_google_takes_one(serve: Serve, tokens: Path, lines: Lines) -> None:
+    gate = await serve(backend="memory", server={"token_file": tokens})
+    for path, status in (("/v1/projects/p/locations", 200), (BASE + "/studies", 401), ("/metrics", 401)):
+        assert (await gate.get(f"{path}?access_token=sesame", base="")).status == status
+    for wrong in ("sesam", "", "sesame%0A"):
+        assert (await gate.get(f"/v1/projects/p/locations?access_token={wrong}", base="")).status == 401
+    assert "sesame" not in str(lines)
 
 
 async def test_only_probes_need_no_token(serve: Serve, tokens: Path, lines: Lines) -> None:
@@ -188,7 +213,7 @@ async def test_a_method_that_is_not_possible_is_405_with_those_that_are(
 
 
 async def test_an_unknown_route_is_404_and_says_where_the_store_is(plain: Gate, lines: Lines) -> None:
-    for path in ("/", "/dicom-web/nothing", "/studies", "/favicon.ico"):
+    for path in ("/nothing", "/dicom-web/nothing", "/studies", "/robots.txt"):
         answer = await plain.get(path, base="")
         assert answer.status == 404
         assert "/dicom-web" in answer.detail

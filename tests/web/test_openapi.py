@@ -45,7 +45,9 @@ def test_the_document_is_valid(bearer: bool) -> None:
 
 
 async def test_the_document_lists_what_is_routed_and_nothing_else(plain: Gate) -> None:
-    routed = {(route.method.lower(), resource.canonical) for resource in plain.app.router.resources() for route in resource}
+    """The Cloud Healthcare API, below /v1 and /v1beta1, has documents of Google's own."""
+    resources = [resource for resource in plain.app.router.resources() if not resource.canonical.startswith("/v1")]
+    routed = {(route.method.lower(), resource.canonical) for resource in resources for route in resource}
     # aiohttp gives the canonical form of a path without the patterns in it
     listed = {(method, path) for path, item in DOCUMENT["paths"].items() for method in item if method in METHODS}
     assert listed == routed
@@ -127,7 +129,7 @@ def test_tokens_are_asked_for_where_some_are_known() -> None:
     assert GUARDED["security"] == [{"bearer": []}]
     assert GUARDED["components"]["securitySchemes"] == {"bearer": {"type": "http", "scheme": "bearer"}}
     free = {path for path, item in GUARDED["paths"].items() for operation in item.values() if "security" in operation}
-    assert free == {"/healthz", "/readyz"}
+    assert free == {"/healthz", "/readyz", "/", "/favicon.ico", "/viewer", "/viewer/", "/viewer/{file}"}
     assert GUARDED["paths"]["/healthz"]["get"]["security"] == []
 
 

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from gateway.backends.results import KEYS
 from gateway.dicom import dictionary
+from gateway.dicomweb import rendering_uri
 from gateway.dicomweb.media import parse_accept
 from gateway.dicomweb.query import Query, attribute_path, parse_query
+from gateway.dicomweb.rendering import PARAMETERS, parse_rendering
+from gateway.dicomweb.rendering_uri import parse_uri
 from gateway.dicomweb.resources import Level, Resource, is_uid, parse_frames
 from gateway.errors import BadRequest, InvalidQuery
-from gateway.web.parameters import ACCEPT, PATH, UID, Parameter, search_parameters
+from gateway.web.parameters import ACCEPT, PATH, RENDERING, UID, URI, VIEWPORT, Parameter, search_parameters
 from gateway.web.service import SearchLimits
 from gateway.web.wado import _BULK
 
@@ -65,6 +68,58 @@ def test_an_accept_in_the_url_may_be_as_long_as_its_schema_says() -> None:
     assert parse_accept([], "x" * longest).ranges == ()
     with pytest.raises(BadRequest):
         parse_accept([], "x" * (longest + 1))
+
+
+# -- pictures
+
+
+def taken(schema: Any) -> st.SearchStrategy[str]:
+    """Values that a schema allows."""
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    if schema["type"] in ("integer", "number"):
+        least, most = schema.get("minimum", -(10**9)), schema.get("maximum", 10**9)
+        return (st.integers(least, most) if schema["type"] == "integer" else st.floats(least, most)).map(str)
+    if "pattern" in schema:
+        return st.from_regex(schema["pattern"], fullmatch=True).filter(lambda text: len(text) <= schema.get("maxLength", 4096))
+    return st.text(max_size=40)
+
+
+@pytest.mark.parametrize("parameter", RENDERING, ids=lambda parameter: parameter.name)
+def test_every_way_to_show_a_picture_that_a_schema_allows_is_taken(parameter: Parameter) -> None:
+    @given(taken(parameter.schema))
+    def check(value: str) -> None:
+        assert parse_rendering([(parameter.name, value)], PARAMETERS) is not None
+
+    check()
+
+
+def test_all_ways_to_show_a_picture_are_there() -> None:
+    assert tuple(parameter.name for parameter in RENDERING) == PARAMETERS
+    assert VIEWPORT is RENDERING[0]
+
+
+ALONE = {"requestType": "WADO", "studyUID": "1", "seriesUID": "1", "objectUID": "1"}
+PAIRS = {"windowCenter": "windowWidth", "presentationUID": "presentationSeriesUID"}
+OTHERS = PAIRS | {other: one for one, other in PAIRS.items()}
+
+
+@pytest.mark.parametrize("parameter", URI, ids=lambda parameter: parameter.name)
+def test_every_parameter_of_wado_uri_that_a_schema_allows_is_taken(parameter: Parameter) -> None:
+    @given(taken(parameter.schema))
+    def check(value: str) -> None:
+        if parameter.schema.get("pattern", "").startswith(UID["pattern"]) and value != "*" and not is_uid(value):
+            return
+        partner = {OTHERS[parameter.name]: "2"} if parameter.name in OTHERS else {}
+        assert parse_uri((ALONE | partner | {parameter.name: value}).items()).resource.instance
+
+    check()
+
+
+def test_all_parameters_of_wado_uri_are_there() -> None:
+    """But for the one that is refused; and those without which there is no answer are marked."""
+    assert {parameter.name for parameter in URI} == {*rendering_uri.PARAMETERS} - {"anonymize"}
+    assert tuple(parameter.name for parameter in URI if parameter.required) == rendering_uri.NEEDED
 
 
 # -- searches

@@ -119,6 +119,14 @@ async def test_other_bytes_are_another_question(tmp_path: Path, header: str) -> 
         assert origin.reads == 3
 
 
+@pytest.mark.parametrize("query", ["?access_token=x", "?a=b&access%5Ftoken=x"])
+async def test_a_url_with_a_token_is_no_key(tmp_path: Path, query: str) -> None:
+    origin, repeats = Origin(), Repeats()
+    async with served(tmp_path, origin, repeats) as gate:
+        await asked(gate, 4, request("GET", PATH + query))
+        assert (origin.reads, repeats.taken) == (4, 0)
+
+
 @pytest.mark.parametrize("status", [204, 304])
 async def test_answers_without_a_body_are_given_again(tmp_path: Path, status: int) -> None:
     origin = Origin(status=status)

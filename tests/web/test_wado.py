@@ -67,7 +67,7 @@ async def test_a_named_type_without_a_syntax_gets_explicit_little_endian(gate: G
         ("/studies/1.1", "application/dicom"),
         ("/studies/1.1/series/1.1.1", STORED),
         (INSTANCE, "image/jpeg"),
-        (INSTANCE, "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.70"),
+        (INSTANCE, "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.100"),
         (INSTANCE, "application/dicom;q=0"),
         (INSTANCE + "/metadata", "application/dicom"),
         (INSTANCE + "/frames/1,2", OCTETS),

@@ -31,7 +31,7 @@ from gateway.dicom.elements import Limits
 from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN
 from gateway.dicomweb.query import Query
 from gateway.dicomweb.resources import Resource
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NotImplementedHere
 
 LOOK = 10.0
 """Seconds that a look at the origin counts: probes come every second, from several places."""
@@ -88,6 +88,8 @@ class Origin:
     async def _seen(self, uploads: AsyncIterator[Upload], studies: set[str]) -> AsyncGenerator[Upload, None]:
         """The same uploads; what is kept of their studies is forgotten before the origin sees them, and after."""
         async for upload in uploads:
+            if upload.replace:
+                raise NotImplementedHere("the origin behind this store decides itself what becomes of another version of an instance")
             studies.add(upload.instance.study)
             self._area.changed(upload.instance.study)
             yield upload
