@@ -121,8 +121,10 @@ def _passing(data: Path | None) -> Iterator[Path]:
     if data is not None:
         raise ConfigError("serve: --ephemeral keeps nothing, and --data says where to keep it; leave one of them out")
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # until the server takes it, it would end us at once
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # what has been made by half is not removed
     try:
         with tempfile.TemporaryDirectory(prefix="dicomweb-gateway-ephemeral-", ignore_cleanup_errors=True) as folder:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
             yield Path(folder)
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nobody stops the cleaning
     finally:

@@ -21,7 +21,7 @@ from gateway.errors import Busy
 from gateway.streams import Budget, IntakeLimits
 from gateway.web.bulkparts import BulkArea
 from gateway.web.compression import Compression
-from gateway.web.context import context_of
+from gateway.web.context import CONTEXT
 from gateway.web.finished import Finished
 from gateway.web.public_url import Network, public_root
 
@@ -73,7 +73,8 @@ class Service:
 
     def backend(self, request: web.Request) -> Backend:
         """:raises NotFound: when the URL names a store that does not exist."""
-        found = context_of(request).backend
+        context = request.get(CONTEXT)
+        found = None if context is None else context.backend
         return self.catalog.get(request.match_info.get("store", DEFAULT)) if found is None else found
 
     @property

@@ -5,6 +5,7 @@
 #
 # HOST is https://healthcare.googleapis.com in the guide, and http://127.0.0.1:8080 for a gateway. FILE is an instance with pixels.
 # STORE (projects/P/locations/L/datasets/D/dicomStores/S) is a store that exists already; without it one is made, and deleted.
+# JPEG in the environment is a picture that is stored with metadata in JSON.
 # TOKEN in the environment is sent as the guide sends it; VERSION is that of the API. Ends at the first answer that is not as it should be.
 set -eu
 
@@ -90,6 +91,35 @@ has "NativeDicomModel" "$WORK/xml"
 step "retrieve bulk data"
 call -H "Accept: application/octet-stream; transfer-syntax=*" "$INSTANCE/bulkdata/7FE00010" >"$WORK/pixels"
 test -s "$WORK/pixels"
+
+if [ -n "${JPEG:-}" ]; then
+    step "store metadata in JSON and a JPEG picture"
+    printf -- '--DICOMwebBoundary\r\nContent-Type: application/dicom+json\r\n\r\n' >"$WORK/opening.file"
+    cat >"$WORK/instance.json" <<'JSON'
+[{
+  "00020010": {"vr": "UI", "Value": ["1.2.840.10008.1.2.4.50"]},
+  "00080005": {"vr": "CS", "Value": ["ISO_IR 192"]},
+  "00080016": {"vr": "UI", "Value": ["1.2.840.10008.5.1.4.1.1.7"]},
+  "00080018": {"vr": "UI", "Value": ["1.2.276.1.50.3"]},
+  "0020000D": {"vr": "UI", "Value": ["1.2.276.1.50.1"]},
+  "0020000E": {"vr": "UI", "Value": ["1.2.276.1.50.2"]},
+  "00280004": {"vr": "CS", "Value": ["YBR_FULL_422"]},
+  "7FE00010": {"vr": "OB", "BulkDataURI": "jpeg-image"}
+}]
+JSON
+    printf -- '\r\n--DICOMwebBoundary\r\nContent-Location: jpeg-image\r\nContent-Type: image/jpeg; %s\r\n\r\n' \
+        "transfer-syntax=1.2.840.10008.1.2.4.50" >"$WORK/middle.file"
+    printf -- '\r\n--DICOMwebBoundary--' >"$WORK/closing.file"
+    (cd "$WORK" && cat opening.file instance.json middle.file) >"$WORK/multipart-request.file"
+    cat "$JPEG" "$WORK/closing.file" >>"$WORK/multipart-request.file"
+    call -X POST -H "Content-Type: multipart/related; type=\"application/dicom+json\"; boundary=DICOMwebBoundary" \
+        "$WEB/studies" --data-binary "@$WORK/multipart-request.file" >"$WORK/composed"
+    has "/studies/1.2.276.1.50.1/series/1.2.276.1.50.2/instances/1.2.276.1.50.3" "$WORK/composed"
+    call -H "Accept: image/jpeg; transfer-syntax=*" \
+        "$WEB/studies/1.2.276.1.50.1/series/1.2.276.1.50.2/instances/1.2.276.1.50.3/frames/1" >"$WORK/frame"
+    head -c "$(wc -c <"$JPEG")" "$WORK/frame" | cmp "$JPEG" -
+    call -X DELETE "$WEB/studies/1.2.276.1.50.1/series/1.2.276.1.50.2/instances/1.2.276.1.50.3" >"$WORK/composed"
+fi
 
 step "delete the study, and wait until it is done"
 call -X DELETE "$WEB/studies/$STUDY" >"$WORK/begun"
