@@ -238,11 +238,11 @@ def _location(part: Part) -> str:
 
 
 def _in_units(pieces: list[bytes | Extent]) -> Iterator[list[bytes | Extent]]:
-    """Pieces that make about `UNIT` bytes together; none of them is empty."""
+    """Pieces that make `UNIT` bytes together and up to twice that; none of them is empty."""
     unit: list[bytes | Extent] = []
     size = 0
     for piece in pieces:
-        for part in [piece] if isinstance(piece, bytes) else _cut(piece):
+        for part in _cut(piece):
             unit.append(part)
             size += len(part) if isinstance(part, bytes) else part.length
             if size >= UNIT:
@@ -252,6 +252,7 @@ def _in_units(pieces: list[bytes | Extent]) -> Iterator[list[bytes | Extent]]:
         yield unit
 
 
-def _cut(extent: Extent) -> Iterator[Extent]:
-    for start in range(0, extent.length, UNIT):
-        yield Extent(extent.offset + start, min(UNIT, extent.length - start))
+def _cut(piece: bytes | Extent) -> Iterator[bytes | Extent]:
+    if isinstance(piece, bytes):
+        return (piece[start : start + UNIT] for start in range(0, len(piece), UNIT))
+    return (Extent(piece.offset + start, min(UNIT, piece.length - start)) for start in range(0, piece.length, UNIT))

@@ -6,6 +6,8 @@ import asyncio
 import os
 from pathlib import Path
 
+from PIL import Image
+
 from tests import samples
 from tests.flows.fronts import Front, before_google, fronted
 from tests.origins.google import Google, Rights
@@ -20,8 +22,9 @@ INSTANCE = f"/studies/{samples.STUDY}/series/{samples.SERIES}/instances/{samples
 
 async def run(front: Front, folder: Path, *store: str, **environment: str) -> None:
     """The script, which has to end well."""
-    file = folder / "instance.dcm"
+    file, picture = folder / "instance.dcm", folder / "image.jpg"
     file.write_bytes(samples.ct())
+    Image.radial_gradient("L").resize((16, 16)).convert("RGB").save(picture)
     process = await asyncio.create_subprocess_exec(
         SCRIPT,
         front.gateway.root,
@@ -29,7 +32,7 @@ async def run(front: Front, folder: Path, *store: str, **environment: str) -> No
         *store,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env=os.environ | {"TOKEN": TOKEN} | environment,
+        env=os.environ | {"TOKEN": TOKEN, "JPEG": str(picture)} | environment,
     )
     said, _ = await process.communicate()
     assert (process.returncode, said.decode().splitlines()[-1]) == (0, "all as it should be"), said.decode()
