@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -180,5 +181,7 @@ async def opened(chosen: Settings, tls: ssl.SSLContext | None = None) -> AsyncIt
     """The gateway as `gateway.serving` serves it."""
     with (await asyncio.to_thread(listening.bind, chosen.server))[0] as bound:
         made = await app.build(chosen)
-        async with serving.opened(made, chosen.server, [bound]) as (connections, _):
-            yield Gate(made, connections, bound.getsockname()[1], tls)
+        # Nobody is far away, and a fifth of a second for each of two thousand tests is minutes; tests/test_listening.py has it.
+        with patch.object(listening, "SETTLE", 0.0):
+            async with serving.opened(made, chosen.server, [bound]) as (connections, _):
+                yield Gate(made, connections, bound.getsockname()[1], tls)
