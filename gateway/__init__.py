@@ -12,7 +12,7 @@
         documents  conditional  encoding  compression  kept   a JSON or XML document as an answer
         capabilities  wadl  openapi  description  parameters   what the routes say of themselves
         public_url   scheme, host and prefix that the client sees
-        sending      a body onto the socket by the cheapest way
+        sending      a body onto the socket by the cheapest way    reframing   as dcmweb reads it
     streams     socket chunks -> multipart scanner -> header peek -> Upload
     backends/   where instances rest
         base         the protocol and its values        memory   the reference

@@ -49,6 +49,7 @@ class Dialect:
     :param keys: what can be searched for at a level, as keyword and tag; None for everything.
     :param limits: of searches; None for those of the settings.
     :param counts: whether a Warning says how many results are left.
+    :param reframed: whether frames of origins are framed anew (`reframing`).
     :param problem: makes the answer of an error from its status and a sentence.
     """
 
@@ -58,6 +59,7 @@ class Dialect:
     keys: Mapping[Level, frozenset[str]] | None = None
     limits: SearchLimits | None = None
     counts: bool = True
+    reframed: bool = False
     problem: Callable[[int, str], web.Response] = _problem
 
     def check_keys(self, level: Level, names: Mapping[str, str]) -> None:
@@ -94,6 +96,7 @@ GOOGLE = Dialect(
     },
     limits=SearchLimits(results_default=100, results_max=5000, instances_default=1000, instances_max=50_000, offset_max=1_000_000),
     counts=False,
+    reframed=True,
     problem=_envelope,
 )
 

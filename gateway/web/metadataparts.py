@@ -101,20 +101,21 @@ def _loaded(data: bytes) -> Any:
 
 def _members(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Names and values of an object, the values still to be parsed."""
-    depth, start, key = 0, 1, b""
+    depth, start = 0, 1
+    key: bytes | None = None
     for token in _MARK.finditer(data):
         mark = token[0]
         if mark in (b"{", b"["):
             depth += 1
-        elif depth == 1 and mark == b":" and not key:
+        elif depth == 1 and mark == b":" and key is None:
             key, start = data[start : token.start()], token.end()
         elif depth == 1 and mark in (b",", b"}"):
-            if key or mark == b"," or data[start : token.start()].strip(_BLANKS):
-                name = _loaded(key)
+            if key is not None or mark == b"," or data[start : token.start()].strip(_BLANKS):
+                name = _loaded(key or b"")
                 if not isinstance(name, str):
                     break
                 yield name, data[start : token.start()].strip(_BLANKS)
-            key, start = b"", token.end()
+            key, start = None, token.end()
             depth -= mark == b"}"
         elif mark in (b"}", b"]"):
             depth -= 1

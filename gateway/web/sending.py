@@ -145,15 +145,16 @@ async def _by_writer(response: web.StreamResponse, body: Body, stall: float) -> 
             async with asyncio.timeout(stall):
                 await response.write(piece)
         else:
-            async with aclosing(_read(piece)) as read:
-                async for some in read:
+            async with aclosing(read(piece)) as pieces:
+                async for some in pieces:
                     async with asyncio.timeout(stall):
                         await response.write(some)
     await response.write_eof()
     return sent
 
 
-async def _read(piece: FileSlice) -> AsyncGenerator[bytes, None]:
+async def read(piece: FileSlice) -> AsyncGenerator[bytes, None]:
+    """The bytes of a piece, which is closed."""
     descriptor = piece.descriptor
     try:
         at, end = piece.offset, piece.offset + piece.length

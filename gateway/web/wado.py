@@ -18,6 +18,8 @@ from gateway.errors import BadRequest, RangeNotSatisfiable
 from gateway.web import documents
 from gateway.web.conditional import Validators, tag, unchanged
 from gateway.web.context import context_of
+from gateway.web.dialect import dialect_of
+from gateway.web.reframing import in_chunks
 from gateway.web.sending import send
 from gateway.web.served import story
 from gateway.web.service import VERSION, Service, accept_of, base_url
@@ -90,6 +92,8 @@ async def _retrieve(request: web.Request, service: Service, view: View, bulk: st
     retrieve = Retrieve(resource_of(request), view, accept_of(request), bulk)
     body = await service.backend(request).retrieve(retrieve)
     dated = retrieve.resource.instance is not None
+    if view is View.FRAMES and dialect_of(request).reframed:
+        body = in_chunks(body)
     if view is not View.METADATA:
         return await answer(request, service, body, dated=dated)
     base = base_url(request, service)

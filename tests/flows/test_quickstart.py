@@ -6,10 +6,12 @@ import asyncio
 import os
 from pathlib import Path
 
+import aiohttp
 from PIL import Image
 
 from tests import samples
 from tests.flows.fronts import Front, before_google, fronted
+from tests.flows.recorded import dcmweb_files
 from tests.origins.google import Google, Rights
 
 SCRIPT = Path(__file__).with_name("quickstart.sh")
@@ -78,6 +80,20 @@ async def test_a_token_in_the_url_reaches_google_in_a_header(tmp_path: Path) -> 
             assert (await front.get(path, root=True)).status == 401
         assert_only_in_headers(fake)
         await assert_nowhere(front)
+
+
+async def test_dcmweb_reads_frames_of_google_too(tmp_path: Path) -> None:
+    """Kept or not, in the chunks that it understands."""
+    async with before_google(tmp_path / "gate") as (front, _):
+        assert (await front.store(samples.encapsulated(3))).status == 200
+        for cache in ("miss", "hit", "hit"):
+            accept = 'multipart/related; type="image/jpeg"; transfer-syntax=*'
+            url = f"{front.gateway.root}/v1/{CONFIGURED}/dicomWeb{INSTANCE}/frames/2"
+            async with aiohttp.ClientSession() as session, session.get(url, headers={"Accept": accept}) as response:
+                assert (response.status, response.headers["X-Cache"].partition(";")[0]) == (200, cache)
+                chunks = [chunk async for chunk, _ in response.content.iter_chunks()]
+            files = dcmweb_files(response.headers["Content-Type"], iter(chunks))
+            assert [file.strip(b"\r\n\0") for file in files] == [samples.codestreams(3)[1].strip(b"\0")]
 
 
 def assert_only_in_headers(fake: Google) -> None:

@@ -71,6 +71,17 @@ for media in (SINGLE, OCTETS):
     schemathesis.openapi.media_type(media, PARTS)
 schemathesis.openapi.media_type(MULTI, st.lists(PARTS, min_size=1, max_size=3).map(lambda parts: multipart(*parts)))
 
+_UIDS = {"00080016": "1.2.840.10008.5.1.4.1.1.88.11", "00080018": "1.1.9.1", "0020000D": "1.1", "0020000E": "1.1.9"}
+_REPORT = {key: {"vr": "UI", "Value": [uid]} for key, uid in _UIDS.items()}
+METADATA = {"application/dicom+json": orjson.dumps([_REPORT]), "application/dicom+xml": native_xml(_REPORT, keyword)}
+TYPED = {f'multipart/related; type="{media}"': f'multipart/related; type="{media}"; boundary=here' for media in METADATA} | {MULTI: MULTIPART}
+BODIES = {f'multipart/related; type="{media}"': multipart(data, head="") for media, data in METADATA.items()}
+BODIES |= METADATA | {MULTI: multipart(STORED[0])}
+for media, whole in METADATA.items():
+    cut = st.builds(lambda data, end: data[:end], st.just(whole), st.integers(0, len(whole))) | st.binary(max_size=200)
+    schemathesis.openapi.media_type(media, cut)
+    schemathesis.openapi.media_type(f'multipart/related; type="{media}"', cut.map(lambda part: multipart(part, head="")))
+
 BY_NAME: dict[str, Described] = {
     one.operation.name: one for one in (describe(route, SearchLimits(), bearer=False) for route in everything())
 }
@@ -92,7 +103,7 @@ class Caller:
             yield BY_NAME[operation.definition.raw["operationId"]], operation
 
     def send(self, one: Described, case: Case, accept: str) -> None:
-        headers = {"Accept": accept} | ({"Content-Type": MULTIPART} if case.media_type == MULTI else {})
+        headers = {"Accept": accept} | ({"Content-Type": TYPED[case.media_type]} if case.media_type in TYPED else {})
         response = case.call(base_url=self.root, session=self.session, headers=headers)
         self.seen[one.operation.name, response.status_code] += 1
         case.validate_response(response, checks=CHECKS if one.transaction == "search" else [*CHECKS, checks.negative_data_rejection])
@@ -107,7 +118,7 @@ def plainly(caller: Caller) -> None:
         path = {name: KNOWN[name] for name in re.findall(r"{(\w+)}", one.path)}
         for accept in one.operation.accepts or ("*/*",):
             for media in one.operation.takes or (None,):
-                body = multipart(STORED[0]) if media == MULTI else STORED[0] if media else NOT_SET
+                body = BODIES.get(media, STORED[0]) if media else NOT_SET
                 query = dict(BY_URI) if by_uri(one) else {}
                 caller.send(one, operation.Case(path_parameters=dict(path), query=query, body=body, media_type=media), accept)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from gateway.dicom.dictionary import keyword
+from gateway.dicomweb.nativexml import native_xml
 from gateway.metrics import Transaction
 from gateway.web import description, health
 from gateway.web.description import PROBLEM, Described, describe
@@ -208,14 +211,20 @@ async def test_frames_can_be_had_in_the_codec_that_they_are_stored_in(serve: Ser
         assert accept in content
 
 
+REPORT = {0x00080016: "1.2.840.10008.5.1.4.1.1.88.11", 0x00080018: "1.9.1.1", 0x0020000D: "1.9", 0x0020000E: "1.9.1"}
+
+
 async def test_each_body_that_is_named_is_stored(serve: Serve) -> None:
     gate = await filled(serve)
     operation = named("StoreInstances").operation
-    assert operation.takes == ('multipart/related; type="application/dicom"', "application/dicom", "application/octet-stream")
-    for media in operation.takes:
-        body, boundary = (multipart(dicom()), "; boundary=here") if media.startswith("multipart") else (dicom(), "")
+    report = {f"{tag:08X}": {"vr": "UI", "Value": [uid]} for tag, uid in REPORT.items()}
+    bodies = {"application/dicom": dicom(), "application/dicom+json": json.dumps([report]).encode(), "application/octet-stream": dicom()}
+    bodies["application/dicom+xml"] = native_xml(report, keyword)
+    bodies |= {f'multipart/related; type="{media}"': multipart(body, head="") for media, body in bodies.items() if "octet" not in media}
+    assert set(operation.takes) == set(bodies)
+    for media, body in bodies.items():
         for accept in operation.accepts:
-            answer = await gate.post(body, media + boundary, {"Accept": accept})
+            answer = await gate.post(body, media + "; boundary=here" * media.startswith("multipart"), {"Accept": accept})
             assert (answer.status, answer.headers["Content-Type"]) == (200, accept)
 
 
