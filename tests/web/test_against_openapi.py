@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import orjson
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -27,6 +28,8 @@ from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi import checks
 
+from gateway.dicom.dictionary import keyword
+from gateway.dicomweb.nativexml import native_xml
 from gateway.web.description import Described, describe
 from gateway.web.routes import everything
 from gateway.web.service import SearchLimits
@@ -74,7 +77,9 @@ schemathesis.openapi.media_type(MULTI, st.lists(PARTS, min_size=1, max_size=3).m
 _UIDS = {"00080016": "1.2.840.10008.5.1.4.1.1.88.11", "00080018": "1.1.9.1", "0020000D": "1.1", "0020000E": "1.1.9"}
 _REPORT = {key: {"vr": "UI", "Value": [uid]} for key, uid in _UIDS.items()}
 METADATA = {"application/dicom+json": orjson.dumps([_REPORT]), "application/dicom+xml": native_xml(_REPORT, keyword)}
-TYPED = {f'multipart/related; type="{media}"': f'multipart/related; type="{media}"; boundary=here' for media in METADATA} | {MULTI: MULTIPART}
+TYPED = {f'multipart/related; type="{media}"': f'multipart/related; type="{media}"; boundary=here' for media in METADATA} | {
+    MULTI: MULTIPART
+}
 BODIES = {f'multipart/related; type="{media}"': multipart(data, head="") for media, data in METADATA.items()}
 BODIES |= METADATA | {MULTI: multipart(STORED[0])}
 for media, whole in METADATA.items():
