@@ -23,7 +23,11 @@ from gateway.pixels.render.voi import Frame, brightness, interest
 from gateway.pixels.render.writing import Pixels
 from gateway.pixels.work import Undoable
 
+_of_any_size = np.errstate(over="ignore", invalid="ignore")
+"""Floating-point pixels may be as large as numbers are: sums and differences of them become infinite, and are drawn as black or white."""
 
+
+@_of_any_size
 def displayed(decoded: Decoded, data: Attributes, number: int, rendering: Rendering) -> Pixels:
     """A frame as it is to be seen, in its own size.
 
@@ -43,6 +47,7 @@ def displayed(decoded: Decoded, data: Attributes, number: int, rendering: Render
     return overlaid(pixels, decoded.array, data, number)
 
 
+@_of_any_size
 def window_of(decoded: Decoded, data: Attributes, number: int) -> Window | None:
     """The window that a grey frame is shown with when none is asked for, so that other frames can be given the same; None for colour
     and where there is a VOI LUT."""

@@ -56,6 +56,12 @@ def test_any_cells_can_be_shown(kind: str, seed: int, inverse: bool) -> None:
     assert found.dtype == np.uint8 and found.shape == (8, 8)
 
 
+def test_values_whose_sum_no_number_holds() -> None:
+    cells = np.full((4, 4), 1.5e308)
+    cells[0, 0], cells[1, 1] = -1.5e308, np.inf
+    assert shown(cells, {"00080060": "PT"}).shape == (4, 4)
+
+
 @given(st.integers(-3000, 3000), st.integers(1, 5000), st.integers(0, 2**32 - 1))
 @settings(max_examples=40)
 def test_a_table_lookup_is_the_maths_of_each_pixel(center: int, width: int, seed: int) -> None:
