@@ -96,11 +96,8 @@ class Operating:
         """
         await self._projects.backend(name)
         registry = await self._projects.registry()
-        begun = Begun(
-            await asyncio.to_thread(registry.operations.begin, name.parent, method, _Deleting(str(name), resource).text(), 1),
-            method,
-            _Deleting(str(name), resource).text(),
-        )
+        target = _Deleting(str(name), resource).text()
+        begun = Begun(await asyncio.to_thread(registry.operations.begin, name.parent, method, target, 1), method, target)
         self._start(self._finish(registry, begun))
         return await self.operation(begun.name)
 

@@ -35,7 +35,7 @@ async def of_store(request: web.Request, service: Service) -> web.Response:
     if tally is None:
         raise NotImplementedHere("what this store holds can only be counted by the origin behind it")
     counts = {"studyCount": tally.studies, "seriesCount": tally.series, "instanceCount": tally.instances}
-    return _told({"name": str(healthcare.store_of(request))} | _texts(counts | _size(tally.size)))
+    return healthcare.told({"name": str(healthcare.store_of(request))} | _texts(counts | _size(tally.size)))
 
 
 async def of_study(request: web.Request, service: Service) -> web.Response:
@@ -46,7 +46,7 @@ async def of_study(request: web.Request, service: Service) -> web.Response:
     if not instances:
         raise NotFound("there is no such study here")
     counts = {"seriesCount": len(series), "instanceCount": len(instances)} | _size(await _measured(backend, instances))
-    return _told({"study": str(healthcare.store_of(request)) + "/dicomWeb" + resource.path} | _texts(counts))
+    return healthcare.told({"study": str(healthcare.store_of(request)) + "/dicomWeb" + resource.path} | _texts(counts))
 
 
 async def of_series(request: web.Request, service: Service) -> web.Response:
@@ -57,7 +57,7 @@ async def of_series(request: web.Request, service: Service) -> web.Response:
     if not instances:
         raise NotFound("there is no such series here")
     counts = {"instanceCount": len(instances)} | _size(await _measured(backend, instances))
-    return _told({"series": str(healthcare.store_of(request)) + "/dicomWeb" + resource.path} | _texts(counts))
+    return healthcare.told({"series": str(healthcare.store_of(request)) + "/dicomWeb" + resource.path} | _texts(counts))
 
 
 async def of_instance(request: web.Request, service: Service) -> web.Response:
@@ -69,7 +69,7 @@ async def of_instance(request: web.Request, service: Service) -> web.Response:
     blob: dict[str, Any] = {"sizeBytes": str(size), "storageClass": kept.storage_class}
     if kept.since is not None:
         blob["storageClassUpdateTime"] = timestamp(kept.since)
-    return _told({"referencedResource": f"{name}/dicomWeb{resource.path}", "blobStorageInfo": blob})
+    return healthcare.told({"referencedResource": f"{name}/dicomWeb{resource.path}", "blobStorageInfo": blob})
 
 
 async def set_class(request: web.Request, service: Service) -> web.Response:
@@ -80,7 +80,7 @@ async def set_class(request: web.Request, service: Service) -> web.Response:
     wanted = _wanted(await healthcare.body_of(request))
     method = healthcare.method_of(request, "SetBlobStorageSettings")
     operation = await healthcare.operating_of(service).begin_class(healthcare.store_of(request), resource, wanted, method)
-    return _told(operation.to_json(healthcare.version_of(request)))
+    return healthcare.told(operation.to_json(healthcare.version_of(request)))
 
 
 def class_header(request: web.Request) -> StorageClass | None:
@@ -137,7 +137,3 @@ def _size(size: int | None) -> dict[str, int]:
 def _texts(counts: dict[str, int]) -> dict[str, str]:
     """Google writes an int64 as text."""
     return {name: str(count) for name, count in counts.items()}
-
-
-def _told(answer: dict[str, Any]) -> web.Response:
-    return healthcare.told(answer)
