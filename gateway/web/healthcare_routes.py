@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial, wraps
-from typing import NamedTuple
 
 from aiohttp import web
 
@@ -12,22 +11,11 @@ from gateway.backends.projects import Projects
 from gateway.backends.registry.classes import StorageClass
 from gateway.dicomweb.resources import Resource
 from gateway.healthcare.names import StoreName
-from gateway.metrics import Transaction
 from gateway.web import healthcare, qido, rendered, stow, wado
 from gateway.web import healthcare_metrics as metrics
 from gateway.web.context import context_of
 from gateway.web.dialect import VERSIONS
-from gateway.web.service import Handler, Service
-
-
-class Place(NamedTuple):
-    """A row; see `routes.Route`."""
-
-    method: str
-    path: str
-    transaction: Transaction
-    handler: Handler
-
+from gateway.web.service import Handler, Route, Service
 
 # No id has a colon: it begins the name of a method.
 LOCATIONS = "/projects/{project}/locations"
@@ -45,66 +33,66 @@ _INSTANCE = _SERIES + "/instances/{instance}"
 _FRAMES = _INSTANCE + "/frames/{frames}"
 
 _MANAGED = (
-    Place("GET", LOCATIONS, "other", healthcare.list_locations),
-    Place("GET", _LOCATION, "other", healthcare.get_location),
-    Place("POST", _DATASETS, "other", healthcare.create_dataset),
-    Place("GET", _DATASETS, "other", healthcare.list_datasets),
-    Place("GET", _DATASET, "other", healthcare.get_dataset),
-    Place("PATCH", _DATASET, "other", healthcare.patch_dataset),
-    Place("DELETE", _DATASET, "other", healthcare.delete_dataset),
-    Place("POST", _STORES, "other", healthcare.create_store),
-    Place("GET", _STORES, "other", healthcare.list_stores),
-    Place("GET", _STORE, "other", healthcare.get_store),
-    Place("PATCH", _STORE, "other", healthcare.patch_store),
-    Place("DELETE", _STORE, "other", healthcare.delete_store),
-    Place("GET", _OPERATIONS, "other", healthcare.list_operations),
-    Place("GET", _OPERATION, "other", healthcare.get_operation),
-    Place("POST", _OPERATION + ":cancel", "other", healthcare.cancel_operation),
+    Route("GET", LOCATIONS, "other", healthcare.list_locations),
+    Route("GET", _LOCATION, "other", healthcare.get_location),
+    Route("POST", _DATASETS, "other", healthcare.create_dataset),
+    Route("GET", _DATASETS, "other", healthcare.list_datasets),
+    Route("GET", _DATASET, "other", healthcare.get_dataset),
+    Route("PATCH", _DATASET, "other", healthcare.patch_dataset),
+    Route("DELETE", _DATASET, "other", healthcare.delete_dataset),
+    Route("POST", _STORES, "other", healthcare.create_store),
+    Route("GET", _STORES, "other", healthcare.list_stores),
+    Route("GET", _STORE, "other", healthcare.get_store),
+    Route("PATCH", _STORE, "other", healthcare.patch_store),
+    Route("DELETE", _STORE, "other", healthcare.delete_store),
+    Route("GET", _OPERATIONS, "other", healthcare.list_operations),
+    Route("GET", _OPERATION, "other", healthcare.get_operation),
+    Route("POST", _OPERATION + ":cancel", "other", healthcare.cancel_operation),
 )
 
 _OF_STORES = (
-    Place("GET", _STORE + ":getDICOMStoreMetrics", "other", metrics.of_store),
-    Place("POST", _STORE + ":setBlobStorageSettings", "other", metrics.set_class),
+    Route("GET", _STORE + ":getDICOMStoreMetrics", "other", metrics.of_store),
+    Route("POST", _STORE + ":setBlobStorageSettings", "other", metrics.set_class),
 )
 
 _MEASURED = (
-    Place("GET", _STUDY + ":getStudyMetrics", "other", metrics.of_study),
-    Place("GET", _SERIES + ":getSeriesMetrics", "other", metrics.of_series),
-    Place("GET", _INSTANCE + ":getStorageInfo", "other", metrics.of_instance),
-    Place("POST", _STUDY + ":setBlobStorageSettings", "other", metrics.set_class),
+    Route("GET", _STUDY + ":getStudyMetrics", "other", metrics.of_study),
+    Route("GET", _SERIES + ":getSeriesMetrics", "other", metrics.of_series),
+    Route("GET", _INSTANCE + ":getStorageInfo", "other", metrics.of_instance),
+    Route("POST", _STUDY + ":setBlobStorageSettings", "other", metrics.set_class),
 )
 """Before the others: UIDs have no colons either, but whoever reads one says that it is none."""
 
 _BELOW = (
     *_MEASURED,
-    Place("POST", "/studies", "store", stow.store),
-    Place("POST", _STUDY, "store", stow.store),
-    Place("PUT", "/studies", "store", stow.store),
-    Place("PUT", _STUDY, "store", stow.store),
-    Place("GET", "/studies", "search", qido.search_studies),
-    Place("GET", "/series", "search", qido.search_series),
-    Place("GET", "/instances", "search", qido.search_instances),
-    Place("GET", _STUDY + "/series", "search", qido.search_series),
-    Place("GET", _STUDY + "/instances", "search", qido.search_instances),
-    Place("GET", _SERIES + "/instances", "search", qido.search_instances),
-    Place("GET", _STUDY, "retrieve", wado.retrieve_instances),
-    Place("GET", _SERIES, "retrieve", wado.retrieve_instances),
-    Place("GET", _INSTANCE, "retrieve", wado.retrieve_instances),
-    Place("GET", _STUDY + "/metadata", "metadata", wado.retrieve_metadata),
-    Place("GET", _SERIES + "/metadata", "metadata", wado.retrieve_metadata),
-    Place("GET", _INSTANCE + "/metadata", "metadata", wado.retrieve_metadata),
-    Place("GET", _FRAMES, "frames", wado.retrieve_frames),
-    Place("GET", _INSTANCE + "/rendered", "rendered", rendered.retrieve_rendered),
-    Place("GET", _FRAMES + "/rendered", "rendered", rendered.retrieve_rendered),
-    Place("GET", _INSTANCE + "/bulkdata/{bulk:.+}/", "bulkdata", wado.retrieve_bulkdata),  # Google's own client asks for no other
-    Place("GET", _INSTANCE + "/bulkdata/{bulk:.+}", "bulkdata", wado.retrieve_bulkdata),
-    Place("DELETE", _STUDY, "delete", healthcare.delete),
-    Place("DELETE", _SERIES, "delete", healthcare.delete),
-    Place("DELETE", _INSTANCE, "delete", healthcare.delete),
+    Route("POST", "/studies", "store", stow.store),
+    Route("POST", _STUDY, "store", stow.store),
+    Route("PUT", "/studies", "store", stow.store),
+    Route("PUT", _STUDY, "store", stow.store),
+    Route("GET", "/studies", "search", qido.search_studies),
+    Route("GET", "/series", "search", qido.search_series),
+    Route("GET", "/instances", "search", qido.search_instances),
+    Route("GET", _STUDY + "/series", "search", qido.search_series),
+    Route("GET", _STUDY + "/instances", "search", qido.search_instances),
+    Route("GET", _SERIES + "/instances", "search", qido.search_instances),
+    Route("GET", _STUDY, "retrieve", wado.retrieve_instances),
+    Route("GET", _SERIES, "retrieve", wado.retrieve_instances),
+    Route("GET", _INSTANCE, "retrieve", wado.retrieve_instances),
+    Route("GET", _STUDY + "/metadata", "metadata", wado.retrieve_metadata),
+    Route("GET", _SERIES + "/metadata", "metadata", wado.retrieve_metadata),
+    Route("GET", _INSTANCE + "/metadata", "metadata", wado.retrieve_metadata),
+    Route("GET", _FRAMES, "frames", wado.retrieve_frames),
+    Route("GET", _INSTANCE + "/rendered", "rendered", rendered.retrieve_rendered),
+    Route("GET", _FRAMES + "/rendered", "rendered", rendered.retrieve_rendered),
+    Route("GET", _INSTANCE + "/bulkdata/{bulk:.+}/", "bulkdata", wado.retrieve_bulkdata),  # Google's own client asks for no other
+    Route("GET", _INSTANCE + "/bulkdata/{bulk:.+}", "bulkdata", wado.retrieve_bulkdata),
+    Route("DELETE", _STUDY, "delete", healthcare.delete),
+    Route("DELETE", _SERIES, "delete", healthcare.delete),
+    Route("DELETE", _INSTANCE, "delete", healthcare.delete),
 )
 
 
-def places() -> Iterator[Place]:
+def places() -> Iterator[Route]:
     """All of them with their whole paths. What Google's API has besides is answered 501, by whatever method it is asked for."""
     for version in VERSIONS:
         yield from (place._replace(path=version + place.path) for place in _MANAGED)
@@ -116,10 +104,10 @@ def places() -> Iterator[Place]:
             yield place._replace(path=version + place.path, handler=_at_store(place.handler))
 
 
-def others() -> Iterator[Place]:
+def others() -> Iterator[Route]:
     """What comes after all other routes."""
     for version in VERSIONS:
-        yield Place("*", version + "/projects/{rest:.+}", "other", healthcare.unimplemented)
+        yield Route("*", version + "/projects/{rest:.+}", "other", healthcare.unimplemented)
 
 
 async def _classify(projects: Projects, name: StoreName, wanted: StorageClass, stored: Sequence[Resource]) -> None:

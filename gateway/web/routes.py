@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
 
 import orjson
 from aiohttp import web
@@ -14,7 +13,7 @@ from gateway.metrics import Transaction
 from gateway.web import capabilities, health, healthcare_routes, openapi, qido, rendered, status, stow, viewer, wadl, wado, wado_uri
 from gateway.web.capabilities import DOCUMENTS, Documents
 from gateway.web.description import describe
-from gateway.web.service import Handler, SearchLimits, Service
+from gateway.web.service import Route, SearchLimits, Service
 
 BASES = ("/dicom-web", "/stores/{store}/dicom-web")
 """Where a store's DICOMweb services begin: the default store, and any store by name."""
@@ -27,15 +26,6 @@ def places(store: str) -> tuple[str, str]:
     """Where a store's DICOMweb services are, and its WADO-URI, as patterns of its name: the default store is at the roots."""
     at = 0 if store == DEFAULT else 1
     return BASES[at], URI_BASES[at]
-
-
-class Route(NamedTuple):
-    """:param path: below a base for the services of a store, else from the root."""
-
-    method: str
-    path: str
-    transaction: Transaction
-    handler: Handler
 
 
 _STUDY = "/studies/{study}"
@@ -118,7 +108,7 @@ def add_routes(app: web.Application, service: Service, *, bearer: bool = False) 
     transactions: dict[object, Transaction] = {}
     for route in sorted(everything(), key=_turn):
         _add(app, route, service, transactions)
-    for place in (*_with_head(Route(*place) for place in healthcare_routes.places()), *map(Route._make, healthcare_routes.others())):
+    for place in (*_with_head(healthcare_routes.places()), *healthcare_routes.others()):
         _add(app, place, service, transactions)
     app[DOCUMENTS] = documents(service.search_limits, bearer=bearer)
     return transactions

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
@@ -18,6 +18,7 @@ from gateway.backends.operating import Operating
 from gateway.backends.projects import Projects
 from gateway.dicomweb.media import Accept, parse_accept
 from gateway.errors import Busy
+from gateway.metrics import Transaction
 from gateway.streams import Budget, IntakeLimits
 from gateway.web.bulkparts import BulkArea
 from gateway.web.compression import Compression
@@ -103,6 +104,15 @@ class Handler(Protocol):
     def __call__(self, request: web.Request, /, service: Service) -> Awaitable[web.StreamResponse]:
         """The answer, or a `GatewayError`."""
         ...
+
+
+class Route(NamedTuple):
+    """:param path: below a base for the services of a store, else from the root."""
+
+    method: str
+    path: str
+    transaction: Transaction
+    handler: Handler
 
 
 def accept_of(request: web.Request) -> Accept:

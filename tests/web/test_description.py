@@ -15,8 +15,8 @@ from gateway.dicomweb.nativexml import native_xml
 from gateway.metrics import Transaction
 from gateway.web import description, health
 from gateway.web.description import PROBLEM, Described, describe
-from gateway.web.routes import BASES, STORE_ROUTES, Route, everything
-from gateway.web.service import SearchLimits
+from gateway.web.routes import BASES, STORE_ROUTES, everything
+from gateway.web.service import Route, SearchLimits
 from tests.backends.made import dicom
 from tests.web.conftest import Serve
 from tests.web.gate import Gate, multipart

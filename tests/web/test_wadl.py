@@ -13,8 +13,8 @@ import pytest
 
 from gateway.web import wadl
 from gateway.web.description import Described, describe
-from gateway.web.routes import STORE_ROUTES, Route
-from gateway.web.service import SearchLimits
+from gateway.web.routes import STORE_ROUTES
+from gateway.web.service import Route, SearchLimits
 
 NS = "{http://wadl.dev.java.net/2009/02}"
 
