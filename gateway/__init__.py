@@ -1,6 +1,6 @@
 """A DICOMweb gateway: the map of the house.
 
-    cli  config  stores  cgroup  hints  toml   what is asked for
+    cli  config  sections/  cgroup  hints  toml   what is asked for
     server  supervisor  listening  ...     processes, signals, sockets
     app  opening                           settings -> stores -> web application
     web/        HTTP, one file per service of PS3.18

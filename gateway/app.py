@@ -16,13 +16,13 @@ from aiohttp import web
 from gateway.backends.catalog import DEFAULT
 from gateway.backends.operating import Operating
 from gateway.backends.projects import Projects
-from gateway.config import Limits as LimitSettings
 from gateway.config import Settings
 from gateway.dicomweb.multipart import MultipartLimits
 from gateway.metrics import Transaction
 from gateway.opening import Opening
-from gateway.sections import Emulator
-from gateway.stores import Store
+from gateway.sections.google import Emulator
+from gateway.sections.limits import Limits as LimitSettings
+from gateway.sections.stores import Store
 from gateway.streams import Budget, IntakeLimits
 from gateway.web import middleware
 from gateway.web import repeats as repeating

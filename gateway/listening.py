@@ -11,7 +11,8 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 
-from gateway.config import ConfigError, Server
+from gateway.config import ConfigError
+from gateway.sections.server import Server
 
 BACKLOG = 4096
 """Connections that the kernel holds until a worker takes them; the kernel cuts it to net.core.somaxconn."""

@@ -50,16 +50,16 @@ from gateway.backends.upstream.origin import Origin
 from gateway.backends.upstream.probing import Report, probe
 from gateway.backends.upstream.profiles import PROFILES, Profile, with_overrides
 from gateway.backends.upstream.tls import Unusable, context
-from gateway.config import Limits as LimitSettings
-from gateway.config import Pixels as PixelSettings
 from gateway.config import Settings
 from gateway.dicom.elements import Limits
 from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN
 from gateway.errors import NotFound, StoreUnavailable
 from gateway.pixels.limits import PixelLimits
 from gateway.pixels.pool import Pool
-from gateway.stores import Credentials as CredentialSettings
-from gateway.stores import Store
+from gateway.sections.limits import Limits as LimitSettings
+from gateway.sections.pixels import Pixels as PixelSettings
+from gateway.sections.stores import Credentials as CredentialSettings
+from gateway.sections.stores import Store
 
 log = logs.get_logger()
 

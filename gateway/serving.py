@@ -28,11 +28,12 @@ import uvloop
 from aiohttp import web
 
 from gateway import listening, logs, metrics
-from gateway.config import ConfigError, Server, Settings
+from gateway.config import ConfigError, Settings
 from gateway.connection import Bounds, Connections
 from gateway.errors import GatewayError
 from gateway.exits import FAILED, MISCONFIGURED, OK
 from gateway.listening import Port
+from gateway.sections.server import Server
 from gateway.web.middleware import IN_FLIGHT, InFlight
 from gateway.web.repeats import REPEATS, Repeats
 

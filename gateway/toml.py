@@ -9,9 +9,13 @@ from typing import Any, get_args
 import orjson
 from pydantic import BaseModel, ByteSize
 
-from gateway.config import Cache, Healthcare, Limits, Log, Pixels, Server, Settings
-from gateway.sections import Emulator, Section
-from gateway.stores import Credentials, Origin, Spool, Store, foreign_keys
+from gateway.config import Settings
+from gateway.sections.base import Section
+from gateway.sections.google import Emulator, Healthcare
+from gateway.sections.limits import Cache, Limits
+from gateway.sections.pixels import Pixels
+from gateway.sections.server import Log, Server
+from gateway.sections.stores import Credentials, Origin, Spool, Store, foreign_keys
 
 _HEAD = """\
 # Every key, its default and why. Written by `dicomweb-gateway check-config --reference`; a start of your own needs only

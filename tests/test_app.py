@@ -18,9 +18,9 @@ from gateway.app import SERVICE, build, intake_limits
 from gateway.backends.local.store import LocalStore
 from gateway.backends.memory import MemoryBackend
 from gateway.backends.pictured.pictured import Pictured
-from gateway.config import Limits
 from gateway.dicomweb.multipart import MultipartLimits
 from gateway.errors import StoreUnavailable
+from gateway.sections.limits import Limits
 from gateway.streams import IntakeLimits
 from gateway.web.service import SearchLimits
 from tests.backends.made import dicom

@@ -4,22 +4,19 @@ import os
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from gateway import cgroup, config
+from gateway import cgroup
 from gateway.config import ConfigError, Settings, load
+from gateway.sections.base import Section
+from gateway.sections.limits import Limits
+from tests.sections.written import write
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("GATEWAY_")]:
         monkeypatch.delenv(name)
-
-
-def write(tmp_path: Path, text: str) -> Path:
-    path = tmp_path / "gateway.toml"
-    path.write_text(text)
-    return path
 
 
 def test_without_any_source_there_is_one_local_store_on_loopback() -> None:
@@ -81,14 +78,6 @@ def test_lists_in_the_environment_are_written_with_commas_or_as_json(monkeypatch
         ("[limits]\nheader_bytes = 'much'", "limits.header_bytes: could not parse"),
         ("[stores]\na = 1", "stores.a: must be a table of keys"),
         ("[stores.a]\nbackend = 'cloud'", "stores.a.backend: must be 'local', 'memory', 'upstream' or 'federation'"),
-        ("[server]\ntls_key = 'k.pem'", "server: tls_certificate and tls_key are set together"),
-        ("[server]\npublic_url = 'ftp://x'", "server.public_url: must look like https://"),
-        ("[server]\npublic_url = 'https://user:secret@x'", "server.public_url: must look like https://"),
-        ("[server]\ncache_control = ''", "server.cache_control: must be directives such as"),
-        ('[server]\ncache_control = "private\\nX-Other: 1"', "server.cache_control: must be directives such as"),
-        ("[limits]\nkept_bytes = -1", "limits.kept_bytes: could not parse"),
-        ("[server]\ncors_origins = ['https://a/path']", "server.cors_origins: an origin is"),
-        ("[limits]\nresults_default = 6000", "limits: results_default and instances_default cannot pass"),
         ("[stores.'A B']", "stores: 'A B' is no store name"),
         ("[stores.a__b]", "stores: 'a__b' is no store name"),
         ("[stores.a]\nroot = 'x'\n[stores.b]\nroot = './x'", "stores: two stores have the same root"),
@@ -97,7 +86,6 @@ def test_lists_in_the_environment_are_written_with_commas_or_as_json(monkeypatch
             "[server]\ntoken_file = 't'\n[stores.a]\nbackend = 'upstream'\nurl = 'http://p'\ncredentials = {kind = 'pass_through'}",
             "stores.a: pass_through shows the origin what callers send",
         ),
-        ("[cache]\nentry_bytes = 1", "cache.entry_bytes: must be greater than or equal to"),
         ("[stores.a]\nbackend = 'federation'\nmembers = ['b']", "stores: a: there is no store 'b'"),
         ("[stores.a]\nbackend = 'federation'\nmembers = ['a']", "stores: a: the members of a federation are other stores"),
         (
@@ -145,10 +133,6 @@ def test_settings_are_frozen() -> None:
         Settings().server.port = 1  # type: ignore[misc]  # that this is an error is what the test shows
 
 
-def test_the_public_url_loses_its_final_slash(tmp_path: Path) -> None:
-    assert load(write(tmp_path, "[server]\npublic_url = 'https://dicom.example/pacs/'")).server.public_url == "https://dicom.example/pacs"
-
-
 def test_workers_follow_the_cpus_and_the_memory_that_are_granted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroup, "granted_cpus", lambda: 6)
     monkeypatch.setattr(cgroup, "granted_memory", lambda: None)
@@ -171,18 +155,14 @@ def test_pixel_processes_share_the_cpus_with_those_of_other_workers(
     assert settings.pixel_processes == processes
 
 
-def test_a_pixel_process_must_have_room_for_a_frame(tmp_path: Path) -> None:
-    assert load(write(tmp_path, '[pixels]\nframe_bytes = "64MiB"\nmemory_bytes = "512MiB"')).pixels.memory_bytes == 512 << 20
-    with pytest.raises(ConfigError, match=r"pixels: memory_bytes must be three times frame_bytes"):
-        load(write(tmp_path, '[pixels]\nmemory_bytes = "1GiB"'))
-
-
 def test_a_memory_store_is_served_by_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroup, "granted_cpus", lambda: 6)
     assert load(overrides={"stores": {"default": {"backend": "memory"}}}).workers == 1
 
 
 def test_every_key_says_what_it_is_for() -> None:
-    for section in (config.Settings, config.Server, config.Log, config.Limits, config.Cache, config.Pixels):
+    sections: list[type[BaseModel]] = [type(section) for _, section in Settings() if isinstance(section, Section)]
+    assert Limits in sections
+    for section in [Settings, *sections]:
         for name, field in section.model_fields.items():
             assert field.description, f"{section.__name__}.{name}"

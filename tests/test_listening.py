@@ -10,7 +10,8 @@ import pytest
 import uvloop
 
 from gateway import listening
-from gateway.config import ConfigError, Server
+from gateway.config import ConfigError
+from gateway.sections.server import Server
 from tests.test_serving import make_certificate
 
 

@@ -23,7 +23,7 @@ from gateway.config import Settings
 from gateway.errors import NotFound, StoreUnavailable
 from gateway.opening import Opening, client_of, credentials_of, profile_of, routes_of
 from gateway.pixels.pool import Pool
-from gateway.stores import Credentials, Store
+from gateway.sections.stores import Credentials, Store
 
 PACS = {"backend": "upstream", "url": "http://127.0.0.1:9/dicom-web"}
 

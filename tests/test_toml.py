@@ -6,8 +6,10 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from gateway import toml
-from gateway.config import Cache, Limits, Log, Server, Settings
-from gateway.stores import Credentials, Origin, Spool, Store
+from gateway.config import Settings
+from gateway.sections.limits import Cache, Limits
+from gateway.sections.server import Log, Server
+from gateway.sections.stores import Credentials, Origin, Spool, Store
 
 
 def test_the_reference_names_every_key_and_is_the_defaults() -> None:

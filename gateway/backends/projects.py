@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gateway import logs
 from gateway.backends.base import Backend
 from gateway.backends.catalog import Catalog, close_all
 from gateway.backends.registry.classes import Classes, Kept, StorageClass
@@ -33,14 +32,6 @@ CONFIGURED = DatasetName(LocationName("local", "local"), "default")
 """The dataset of the stores that the settings name."""
 
 DATASET = "google.cloud.healthcare.v1.dataset.Dataset"
-
-KEPT_SECONDS = 30 * 86_400.0
-"""For how long an operation that has ended can be asked for."""
-
-EVERY = 30.0
-"""Seconds between two looks for operations whose process is gone."""
-
-log = logs.get_logger()
 
 
 class Projects:

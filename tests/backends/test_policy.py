@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from gateway.backends.policy import OnDuplicate
-from gateway.stores import Store
+from gateway.sections.stores import Store
 
 
 def test_each_policy_can_be_configured() -> None:

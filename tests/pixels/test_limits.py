@@ -6,9 +6,9 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from gateway.config import Pixels
 from gateway.opening import pixel_limits
 from gateway.pixels.limits import PixelLimits
+from gateway.sections.pixels import Pixels
 
 
 def test_what_is_set_by_default_is_the_default() -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Server
 from gateway.errors import StoreUnavailable
 from gateway.listening import check
+from gateway.sections.server import Server
 from gateway.web import viewer as viewing
 from gateway.web.viewer import FOR_EVER, Source, Viewer, policy, settings_of
 from tests.web.conftest import Serve

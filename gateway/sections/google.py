@@ -1,25 +1,19 @@
-"""What a table of the settings is made of; the tables themselves are in `config` and `stores`, and one for tests here.
-
-Sizes are bytes (``"64MiB"`` is understood), times are seconds.
-"""
+"""What can be set of the Cloud Healthcare API."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field
+from pydantic import Field
 
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-
-Size = Annotated[ByteSize, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+from gateway.sections.base import Section
 
 
-class Section(BaseModel):
-    """A table of the file."""
+class Healthcare(Section):
+    """Datasets and DICOM stores by the Cloud Healthcare API, below /v1 and /v1beta1."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=True)
+    create: bool = True
+    """Whether callers may create, change and delete datasets and stores; those of this file nobody changes by API."""
 
 
 class Emulator(Section):

@@ -4,15 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway import stores
 from gateway.config import ConfigError, load
-from gateway.stores import foreign_keys
-
-
-def write(folder: Path, text: str) -> Path:
-    path = folder / "gateway.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
+from gateway.sections import stores
+from gateway.sections.stores import foreign_keys
+from tests.sections.written import write
 
 
 def test_every_key_says_what_it_is_for() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ByteSize, Field, field_validator, model_validator
 from yarl import URL
 
-from gateway.sections import GIB, MIB, Count, Seconds, Section, Size
+from gateway.sections.base import GIB, MIB, Count, Seconds, Section, Size
 
 
 class Credentials(Section):

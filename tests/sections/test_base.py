@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from pydantic import ValidationError
 
-from gateway.sections import MIB, Count, Emulator, Seconds, Section, Size
+from gateway.sections.base import MIB, Count, Seconds, Section, Size
 
 
 class Table(Section):
@@ -24,12 +22,3 @@ def test_sizes_are_written_with_units() -> None:
 def test_what_makes_no_sense_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Table(**bad)
-
-
-@pytest.mark.parametrize(
-    "bad", [{"error_rate": 1.1}, {"error_rate": float("nan")}, {"statuses": [200]}, {"statuses": []}, {"retry_after": -1}]
-)
-def test_an_emulator_errs_as_google_does_or_not_at_all(bad: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        Emulator(**bad)
-    assert Emulator().error_rate == 0

@@ -1,0 +1,1 @@
+"""The tables of the settings; `gateway.config` reads them."""
