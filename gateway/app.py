@@ -14,7 +14,7 @@ import aiofiles.os
 from aiohttp import web
 
 from gateway.backends.catalog import DEFAULT
-from gateway.backends.operating import Operating
+from gateway.backends.operations.operating import Operating
 from gateway.backends.projects import Projects
 from gateway.config import Settings
 from gateway.dicomweb.multipart import MultipartLimits

@@ -81,6 +81,17 @@ def store_name(parent: DatasetName, store: str) -> StoreName:
     return StoreName(parent, checked_id(store, "dicomStoreId"))
 
 
+def parsed_store_name(text: str) -> StoreName:
+    """The name that `str` wrote.
+
+    :raises BadRequest: when it is none.
+    """
+    words = text.split("/")
+    if len(words) != 8 or words[::2] != ["projects", "locations", "datasets", "dicomStores"]:
+        raise BadRequest("a DICOM store is named projects/P/locations/L/datasets/D/dicomStores/S")
+    return store_name(dataset_name(location_name(words[1], words[3]), words[5]), words[7])
+
+
 def operation_name(parent: DatasetName, number: str) -> OperationName:
     """:raises BadRequest: when it is no number."""
     if _NUMBER.fullmatch(number) is None:

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from gateway.backends.operating import Operating
+from gateway.backends.operations.operating import Operating
 from gateway.backends.projects import Projects
 from gateway.backends.registry.datasets import Page, Registered
 from gateway.dicomweb.resources import Resource

@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 
 from gateway.backends.base import Backend
 from gateway.backends.catalog import DEFAULT, Catalog
-from gateway.backends.operating import Operating
+from gateway.backends.operations.operating import Operating
 from gateway.backends.projects import Projects
 from gateway.dicomweb.media import Accept, parse_accept
 from gateway.errors import Busy

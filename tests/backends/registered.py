@@ -11,7 +11,7 @@ from gateway.backends.base import Backend
 from gateway.backends.catalog import Catalog
 from gateway.backends.local.store import LocalStore
 from gateway.backends.memory import MemoryBackend
-from gateway.backends.operating import Operating
+from gateway.backends.operations.operating import Operating
 from gateway.backends.projects import Projects
 from gateway.healthcare.names import DatasetName, dataset_name, location_name, operation_name, store_name
 from gateway.healthcare.operations import Operation

@@ -20,7 +20,7 @@ from typing import Any
 
 from gateway.errors import Conflict, StoreUnavailable
 
-VERSION = 1
+VERSION = 2
 """Of the schema."""
 
 PATIENCE = 10.0
@@ -39,7 +39,7 @@ CREATE TABLE operation (
     number INTEGER PRIMARY KEY, parent TEXT NOT NULL, method TEXT NOT NULL, target TEXT NOT NULL, created REAL NOT NULL, ended REAL,
     success INTEGER NOT NULL DEFAULT 0, failure INTEGER NOT NULL DEFAULT 0, pending INTEGER NOT NULL DEFAULT 0,
     response BLOB NOT NULL DEFAULT x'7B7D', response_type TEXT NOT NULL DEFAULT 'google.protobuf.Empty', error BLOB,
-    cancelled INTEGER NOT NULL DEFAULT 0, owner INTEGER NOT NULL DEFAULT 0
+    cancelled INTEGER NOT NULL DEFAULT 0, owner INTEGER NOT NULL DEFAULT 0, reached TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE storage_class (
     store TEXT NOT NULL, study TEXT NOT NULL, series TEXT NOT NULL, sop TEXT NOT NULL, class TEXT NOT NULL, since REAL NOT NULL,
@@ -49,6 +49,16 @@ CREATE INDEX operation_parent ON operation (parent, number);
 CREATE INDEX operation_open ON operation (ended) WHERE ended IS NULL;
 """
 
+_STEPS = {
+    1: (
+        "ALTER TABLE operation ADD COLUMN reached TEXT NOT NULL DEFAULT ''",
+        """
+UPDATE operation SET target = json_object(
+    'kind', 'delete', 'store', target ->> 0, 'about', json_object('study', target ->> 1, 'series', target ->> 2)
+) WHERE target <> '' """,
+    )
+}
+"""From an older version of the schema to this one. Of version 1 deletions were the only kind of work."""
 
 Row = tuple[Any, ...]
 
@@ -77,10 +87,11 @@ class File:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version > VERSION:
                 raise StoreUnavailable("the registry of datasets was written by a newer version of the gateway")
-            if version == 0:
-                for statement in _SCHEMA.split(";\n"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version={VERSION}")
+            if version == VERSION:
+                return
+            for statement in _SCHEMA.split(";\n") if version == 0 else _STEPS[version]:
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version={VERSION}")
 
     @property
     def version(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -25,11 +25,17 @@ _OPERATION = "number, parent, method, created, ended, success, failure, pending,
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An operation that is under way. :param target: what it is about, as whoever began it wrote it."""
+    """An operation that is under way.
+
+    :param target: what it is about, as whoever began it wrote it.
+    :param counter: what was done when its progress was told last. :param reached: likewise, where it was.
+    """
 
     name: OperationName
     method: str
     target: str
+    counter: Counter = field(default_factory=Counter)
+    reached: str = ""
 
 
 class Operations:
@@ -50,12 +56,13 @@ class Operations:
             db.execute("INSERT INTO operation (number, parent, method, target, created, pending, owner) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         return OperationName(parent, number)
 
-    def progress(self, name: OperationName, counter: Counter) -> bool:
+    def progress(self, name: OperationName, counter: Counter, reached: str = "") -> bool:
         """Says how far it is; whether it may go on, which it may not when somebody cancelled it."""
         with self._file.change() as db:
             row = db.execute(
-                "UPDATE operation SET success = ?, failure = ?, pending = ? WHERE number = ? AND ended IS NULL RETURNING cancelled",
-                (counter.success, counter.failure, counter.pending, name.number),
+                "UPDATE operation SET success = ?, failure = ?, pending = ?, reached = ? WHERE number = ? AND ended IS NULL"
+                " RETURNING cancelled",
+                (counter.success, counter.failure, counter.pending, reached, name.number),
             ).fetchone()
             return row is not None and not row[0]
 
@@ -116,10 +123,11 @@ class Operations:
     def orphans(self) -> list[Begun]:
         """Those whose process is gone, which are this one's from now on: each is given to one process only."""
         found: list[Begun] = []
-        rows = self._file.all("SELECT parent, number, method, target, owner FROM operation WHERE ended IS NULL ORDER BY created")
-        for parent, number, method, target, owner in rows:
+        columns = "parent, number, method, target, success, failure, pending, reached, owner"
+        rows = self._file.all(f"SELECT {columns} FROM operation WHERE ended IS NULL ORDER BY created")  # noqa: S608 - names of columns
+        for parent, number, method, target, success, failure, pending, reached, owner in rows:
             if not self._owners.alive(owner) and self._claim(number, owner):
-                found.append(Begun(_name(parent, number), method, target))
+                found.append(Begun(_name(parent, number), method, target, Counter(success, failure, pending), reached))
         return found
 
     def _claim(self, number: int, owner: int) -> bool:

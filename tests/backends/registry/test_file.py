@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.backends.operations.work import Job
 from gateway.backends.registry.file import File, insert
 from gateway.errors import Conflict, StoreUnavailable
 
@@ -53,3 +54,18 @@ def test_one_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(StoreUnavailable, match="newer"):
         File(tmp_path)
+
+
+def test_deletions_that_version_1_had_begun_are_taken_along(tmp_path: Path) -> None:
+    File(tmp_path).close()
+    with sqlite3.connect(tmp_path / "registry.sqlite") as db:
+        db.execute("ALTER TABLE operation DROP COLUMN reached")
+        row = (1, "projects/p/locations/l/datasets/d", "m", '["projects/p/locations/l/datasets/d/dicomStores/s","1.1",null,null]', 0.0)
+        db.execute("INSERT INTO operation (number, parent, method, target, created) VALUES (?, ?, ?, ?, ?)", row)
+        db.execute("PRAGMA user_version=1")
+    db.close()
+    file = File(tmp_path)
+    ((target, reached),) = file.all("SELECT target, reached FROM operation")
+    job = Job.of(target)
+    assert (job.kind, job.store.store, job.about, reached) == ("delete", "s", {"study": "1.1", "series": None}, "")
+    file.close()

@@ -9,26 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import orjson
-
 from gateway import logs
+from gateway.backends.operations import deleting
+from gateway.backends.operations.work import Cancelled, Done, Job, Kind, Running
 from gateway.backends.projects import Projects, Registry
 from gateway.backends.registry.classes import StorageClass
 from gateway.backends.registry.datasets import Page
 from gateway.backends.registry.operations import Begun
 from gateway.dicomweb.resources import Resource
-from gateway.errors import GatewayError, Gone
+from gateway.errors import GatewayError
 from gateway.healthcare.envelope import rpc_status
-from gateway.healthcare.names import DatasetName, LocationName, OperationName, StoreName
+from gateway.healthcare.names import DatasetName, OperationName, StoreName
 from gateway.healthcare.operations import Counter, Operation
 
 KEPT_SECONDS = 30 * 86_400.0
 """For how long an operation that has ended can be asked for."""
+
+HTTP_CANCELLED = 499
+"""What stands for CANCELLED among the statuses of HTTP."""
+
+GLANCE = 0.5
+"""Seconds between two looks whether somebody wants an operation to stop."""
 
 EVERY = 30.0
 """Seconds between two looks for operations whose process is gone."""
@@ -36,29 +41,15 @@ EVERY = 30.0
 log = logs.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class _Deleting:
-    """What the operation of a deletion is about."""
-
-    store: str
-    resource: Resource
-
-    def text(self) -> str:
-        resource = self.resource
-        return orjson.dumps([self.store, resource.study, resource.series, resource.instance]).decode()
-
-    @classmethod
-    def of(cls, text: str) -> _Deleting:
-        store, study, series, instance = orjson.loads(text)
-        return cls(store, Resource(study, series, instance))
-
-
 class Operating:
-    """:param projects: the stores; closed by whoever opened them, after this."""
+    """:param projects: the stores; closed by whoever opened them, after this.
+    :param kinds: the kinds of work by name, besides deletions.
+    """
 
-    def __init__(self, projects: Projects) -> None:
+    def __init__(self, projects: Projects, kinds: Mapping[str, Kind] | None = None) -> None:
         self._projects = projects
-        self._under_way: tuple[int, frozenset[tuple[str, str]]] = (-1, frozenset())
+        self._kinds: Mapping[str, Kind] = {deleting.KIND: deleting.Deleting(projects), **(kinds or {})}
+        self._under_way: tuple[int, frozenset[tuple[StoreName, str]]] = (-1, frozenset())
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
@@ -94,10 +85,18 @@ class Operating:
 
         :raises NotFound: when there is no such store.
         """
-        await self._projects.backend(name)
+        return await self.run(deleting.deletion(name, resource), method)
+
+    async def run(self, job: Job, method: str) -> Operation:
+        """Begins what `job` says.
+
+        :param method: by which it was asked for.
+        :raises NotFound: when there is no such store.
+        """
+        await self._projects.backend(job.store)
         registry = await self._projects.registry()
-        target = _Deleting(str(name), resource).text()
-        begun = Begun(await asyncio.to_thread(registry.operations.begin, name.parent, method, target, 1), method, target)
+        target = job.text()
+        begun = Begun(await asyncio.to_thread(registry.operations.begin, job.store.parent, method, target, 1), method, target)
         self._start(self._finish(registry, begun))
         return await self.operation(begun.name)
 
@@ -119,26 +118,40 @@ class Operating:
         version = registry.file.version
         if self._under_way[0] != version:
             begun = await asyncio.to_thread(registry.operations.under_way)
-            about = [_Deleting.of(one.target) for one in begun if one.target]
-            self._under_way = version, frozenset((one.store, one.resource.study or "") for one in about)
-        return frozenset(study for store, study in self._under_way[1] if store == str(name))
+            jobs = [Job.of(one.target) for one in begun if one.target]
+            self._under_way = version, frozenset((one.store, deleting.study_of(one)) for one in jobs if one.kind == deleting.KIND)
+        return frozenset(study for store, study in self._under_way[1] if store == name)
 
     async def _finish(self, registry: Registry, begun: Begun) -> None:
         """Does what an operation is for, and says how it ended."""
-        counter, error = Counter(success=1), None
+        running = Running(begun, Job.of(begun.target), registry.operations)
         try:
-            about = _Deleting.of(begun.target)
-            backend = await self._projects.backend(_parsed(about.store))
-            counter = Counter(success=await backend.delete(about.resource))
-            await asyncio.to_thread(registry.classes.forget, await self._projects.place(_parsed(about.store)), about.resource)
-        except Gone:  # the process that began it had done it
-            pass
+            done = await self._work(registry, running)
+        except Cancelled:
+            done = _failed(running, HTTP_CANCELLED, "it was cancelled")
         except GatewayError as failed:
-            counter, error = Counter(failure=1), rpc_status(failed.status, failed.message)
+            done = _failed(running, failed.status, failed.message)
         except Exception as failed:
             log.error("operation failed", exc_info=failed)
-            counter, error = Counter(failure=1), rpc_status(500, "an error of the gateway; its log has it")
-        await asyncio.to_thread(partial(registry.operations.end, begun.name, counter, error=error))
+            done = _failed(running, 500, "an error of the gateway; its log has it")
+        said = partial(registry.operations.end, response=done.response, response_type=done.response_type, error=done.error)
+        await asyncio.to_thread(said, begun.name, done.counter)
+
+    async def _work(self, registry: Registry, running: Running) -> Done:
+        """:raises Cancelled: when it can be stopped and somebody asked for it."""
+        kind = self._kinds[running.job.kind]
+        task = asyncio.ensure_future(kind.work(running))
+        seen = -1
+        try:
+            while not (await asyncio.wait({task}, timeout=GLANCE))[0]:
+                if kind.stops and registry.file.version != seen:
+                    seen = registry.file.version
+                    if await running.cancelled():
+                        raise Cancelled
+            return await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _sweep(self, registry: Registry) -> None:
         for begun in await asyncio.to_thread(registry.operations.orphans):
@@ -163,6 +176,7 @@ class Operating:
         task.add_done_callback(self._tasks.discard)
 
 
-def _parsed(name: str) -> StoreName:
-    _, project, _, location, _, dataset, _, store = name.split("/")
-    return StoreName(DatasetName(LocationName(project, location), dataset), store)
+def _failed(running: Running, status: int, message: str) -> Done:
+    counter = running.counter
+    failure = counter.failure or (0 if counter.success else 1)
+    return Done(Counter(counter.success, failure, counter.pending), rpc_status(status, message))
