@@ -153,6 +153,7 @@ class Body:
     :param instances: how many instances it holds, for the metrics.
     :param close: releases what was opened for pieces that nobody asked for.
     :param served: how it came about.
+    :param syntax: of the metadata of an instance, where the store knows it: the transfer syntax in which its frames come as stored.
     """
 
     media_type: str
@@ -165,6 +166,7 @@ class Body:
     instances: int = 1
     close: Callable[[], None] | None = field(default=None, compare=False)
     served: Served = PLAIN
+    syntax: str | None = None
 
     async def aclose(self) -> None:
         """Releases what the body holds; safe to call twice and after reading it all."""

@@ -59,8 +59,13 @@ def frame_offers(syntax: str, count: int) -> list[Offer]:
     """What frames can be given as; a single one also as a body of its own."""
     native = syntax in NATIVE
     media = OCTETS if native else CODEC_TYPES.get(syntax, OCTETS)
-    given = EXPLICIT_LITTLE_ENDIAN if native else syntax
+    given = frames_syntax(syntax)
     return [Offer(media, given, multipart=multipart, as_stored=True) for multipart in ((True, False) if count == 1 else (True,))]
+
+
+def frames_syntax(stored: str) -> str:
+    """The transfer syntax in which frames come as they are stored: native ones are little endian octets, whatever is around them."""
+    return EXPLICIT_LITTLE_ENDIAN if stored in NATIVE else stored
 
 
 def frames_body(blob: Blob, table: FrameTable | None, numbers: Sequence[int], accept: Accept, run: Runner, limits: Limits) -> Body:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ from gateway.backends.local.threads import Threads
 from gateway.backends.representations import Blob, opened
 from gateway.backends.representations import instances as instances_body
 from gateway.backends.validators import State, state_of
-from gateway.backends.views import frames_body
+from gateway.backends.views import frames_body, frames_syntax
 from gateway.dicom.elements import Limits
 from gateway.dicom.frames import FrameTable
 from gateway.dicom.frames import frame_table as table_of
@@ -112,7 +112,8 @@ class Retriever:
         if retrieve.view is View.METADATA:
             metadata_offer(retrieve.accept)
             rows, state = await self._run(partial(self._found, retrieve.resource))
-            return metadata_body(retrieve.accept, self._metadata(rows), state, self._run)
+            body = metadata_body(retrieve.accept, self._metadata(rows), state, self._run)
+            return body if retrieve.resource.instance is None else replace(body, syntax=frames_syntax(rows[0].syntax))
         if retrieve.view is View.PIXELDATA or (retrieve.view is View.BULKDATA and retrieve.bulk is None):
             return await self._all_bulk_data(retrieve)
         return await opened(self._run, partial(self._body, retrieve), _close)

@@ -22,6 +22,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -40,9 +41,11 @@ T = TypeVar("T")
 GROUP = 512
 """Instances that one transaction takes at most: it bounds how long the lock is held (about a tenth of a second)."""
 
-
 POSTED = 64
-"""Jobs in the queue above which no more work is posted that nobody waits for."""
+"""Pieces of work that nobody waits for which may wait; no more are taken then, and half of them are enough to begin."""
+
+GATHER = 0.05
+"""Seconds that such work waits for more of its kind: a commit of its own costs more than what most of it writes."""
 
 
 @dataclass(slots=True)
@@ -52,6 +55,10 @@ class _Job:
     prepared: Sequence[Prepared] | None
     work: Callable[[sqlite3.Connection], Any] | None
     done: Callable[[Any, BaseException | None], None]
+
+
+_POSTED = _Job(None, lambda _: None, lambda result, error: None)
+"""Says that there is work that nobody waits for."""
 
 
 class Writer:
@@ -76,6 +83,8 @@ class Writer:
         """Who has a word in the commits."""
         self._closed = False
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._posted: list[Callable[[sqlite3.Connection], Any]] = []
+        self._posting = threading.Lock()
         self._db = connect()
         self.broken: str | None = None
         """Why no more is written, None as long as all is well."""
@@ -103,8 +112,11 @@ class Writer:
 
     def post(self, work: Callable[[sqlite3.Connection], Any]) -> None:
         """Runs `work` like `run`, with nobody waiting: for what can be made again, such as kept metadata."""
-        if self._jobs.qsize() < POSTED:
-            self._jobs.put(_Job(None, work, lambda result, error: None))
+        with self._posting:
+            if len(self._posted) < POSTED:
+                self._posted.append(work)
+                if len(self._posted) in (1, POSTED // 2):
+                    self._jobs.put(_POSTED)
 
     def _submit(self, prepared: Sequence[Prepared] | None, work: Callable[[sqlite3.Connection], Any] | None) -> asyncio.Future[Any]:
         if self._closed:
@@ -124,13 +136,42 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            while (job := self._jobs.get()) is not None:
+            while (job := self._next()) is not None:
                 if job.prepared is None:
                     self._alone(job)
                 elif not self._grouped(job):
                     break
+            self._do_posted()
         finally:
             self._db.close()
+
+    def _next(self) -> _Job | None:
+        """The next job that somebody waits for. What was posted is done when it has waited for long enough, or is much."""
+        due: float | None = None
+        while True:
+            try:
+                job = self._jobs.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
+            except queue.Empty:
+                job = _POSTED
+            if job is not _POSTED:
+                return job
+            if due is None and len(self._posted) < POSTED // 2:
+                due = time.monotonic() + GATHER
+            else:
+                due = None
+                self._do_posted()
+
+    def _do_posted(self) -> None:
+        """All of it in one transaction; where that fails, each piece gets one, and what fails then can be made again."""
+        with self._posting:
+            posted, self._posted = self._posted, []
+        try:
+            if posted:
+                self._transaction(lambda db: [work(db) for work in posted])
+        except Exception:
+            for work in posted if len(posted) > 1 else ():
+                with suppress(Exception):
+                    self._transaction(work)
 
     def _grouped(self, first: _Job) -> bool:
         """Commits `first` and the stores that wait behind it; False when the end was met among them."""
@@ -182,6 +223,9 @@ class Writer:
             position += count
 
     def _alone(self, job: _Job) -> None:
+        self._do_posted()  # what was posted before is done before
+        if job is _POSTED:
+            return
         assert job.work is not None  # noqa: S101 - a job is one or the other; narrows the type
         try:
             result = self._transaction(job.work)

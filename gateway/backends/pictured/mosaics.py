@@ -65,7 +65,7 @@ async def _mosaic(studio: Studio, subject: Subject, places: Sequence[Place], siz
         )
     scale = _scale(studio, subject, size)
     data = subject.header.data
-    paths = wanted(data, places[0].number)
+    paths = wanted(narrowed(data, places[0].number))
     work = Mosaic(subject.media, subject.rendering, studio.limits, tuple(paths), image=image, places=tuple(places), size=size, scale=scale)
     values = await studio.bulk(subject.resource, paths)
     header = await asyncio.to_thread(_header, data, places)

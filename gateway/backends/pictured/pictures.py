@@ -50,12 +50,12 @@ async def image(studio: Studio, subject: Subject) -> Body:
 
 
 async def _frame(studio: Studio, subject: Subject, one: int) -> Body:
-    data = subject.header.data
-    paths = wanted(data, one)
+    data = narrowed(subject.header.data, one)
+    paths = wanted(data)
     work = Render(subject.image, one, subject.media, subject.rendering, tuple(paths), subject.thumbnail, studio.limits)
     values = await studio.bulk(subject.resource, paths)
     async with studio.frames(subject.header, subject.resource, [one]) as frames:
-        result = await studio.drawn(work, [[orjson.dumps(narrowed(data, one))], frames[0], *values])
+        result = await studio.drawn(work, [[orjson.dumps(data)], frames[0], *values])
     return picture(subject.media, result, subject.rendering.warnings)
 
 

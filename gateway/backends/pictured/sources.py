@@ -153,7 +153,7 @@ class Sources:
     async def _load(self, body: Body, alone: Resource, frames: tuple[int, ...]) -> Header:
         raw = (await everything(body, self._frame_bytes)).strip()[1:-1].strip()
         data: Json = orjson.loads(raw) if len(raw) <= INLINE else await asyncio.to_thread(orjson.loads, raw)
-        syntax = await self._syntax(data, alone, frames)
+        syntax = body.syntax or await self._syntax(data, alone, frames)
         return Header(alone.path, data, raw, syntax, Image.of(data, syntax), body.etag)
 
     async def _syntax(self, data: Json, alone: Resource, frames: tuple[int, ...]) -> str:

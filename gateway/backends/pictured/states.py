@@ -55,8 +55,9 @@ async def applied(studio: Studio, subject: Subject) -> Body:
 async def _drawn(studio: Studio, subject: Subject, where: Resource, state: Header) -> Body:
     if subject.kind not in (Kind.IMAGE, Kind.SLIDE):
         raise NotDrawable("the presentation state refers to something that is no image")
-    data, one = subject.header.data, subject.number()
-    own, paths = wanted(data, one), bulk_paths(state.raw)[:VALUES]
+    one = subject.number()
+    data = narrowed(subject.header.data, one)
+    own, paths = wanted(data), bulk_paths(state.raw)[:VALUES]
     work = Presented(
         subject.image,
         one,
@@ -69,5 +70,5 @@ async def _drawn(studio: Studio, subject: Subject, where: Resource, state: Heade
     )
     values = [*await studio.bulk(subject.resource, own), *await studio.bulk(where, paths)]
     async with studio.frames(subject.header, subject.resource, [one]) as frames:
-        result = await studio.drawn(work, [[orjson.dumps(narrowed(data, one))], [state.raw], frames[0], *values])
+        result = await studio.drawn(work, [[orjson.dumps(data)], [state.raw], frames[0], *values])
     return picture(subject.media, result, subject.rendering.warnings)

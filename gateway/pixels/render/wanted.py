@@ -26,12 +26,15 @@ _OVERLAY_DATA = "3000"
 _OVERLAYS = frozenset(f"{group:04X}" for group in range(0x6000, 0x6020, 2))
 
 
+_LOOKED_AT = _GROUPS | _OVERLAYS | {tag[:4] for tag in _SEQUENCES}
+
+
 def narrowed(data: Json, number: int) -> dict[str, Any]:
     """A data set with no more than a picture of a frame needs; its Per-Frame Functional Groups Sequence has one item, that frame's.
 
     :param number: of the frame, from 1.
     """
-    kept = {tag: element for tag, element in data.items() if _is_kept(tag, element)}
+    kept = {tag: element for tag, element in data.items() if tag[:4] in _LOOKED_AT and _is_kept(tag, element)}
     own = data.get(PER_FRAME)
     values = own.get("Value") if isinstance(own, Mapping) else None
     if isinstance(values, list) and values:
@@ -40,14 +43,14 @@ def narrowed(data: Json, number: int) -> dict[str, Any]:
     return kept
 
 
-def wanted(data: Json, number: int) -> list[str]:
+def wanted(data: Json) -> list[str]:
     """The bulk data that a picture of a frame needs: the part of each BulkDataURI behind ``/bulkdata/``.
 
     Palettes, tables, overlays, colour profiles; a palette or table that stands in the model itself is not named.
 
-    :param number: of the frame, from 1.
+    :param data: as `narrowed` left it.
     """
-    return list(dict.fromkeys(_paths(narrowed(data, number), 0)))
+    return list(dict.fromkeys(_paths(data, 0)))
 
 
 def _is_kept(tag: str, element: Any) -> bool:

@@ -187,6 +187,24 @@ def _append(done: list[int], number: int, db: sqlite3.Connection) -> None:
     done.append(number)
 
 
+async def test_work_that_nobody_waits_for_shares_a_transaction_and_waits_for_nobody(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "GATHER", 0.01)
+    begun: list[int] = []
+    done: list[int] = []
+    transaction = writer.transaction
+    monkeypatch.setattr(writer, "transaction", lambda db, work: begun.append(0) or transaction(db, work))  # type: ignore[func-returns-value]  # it counts
+    for number in range(5):
+        bench.writer.post(partial(_append, done, number))
+    async with asyncio.timeout(10):
+        while len(done) < 5:
+            await asyncio.sleep(0.005)
+    assert done == list(range(5)) and len(begun) == 1
+    bench.writer.post(partial(_append, done, 5))
+    bench.writer.post(lambda db: 1 / 0)
+    await bench.writer.aclose()
+    assert done[-1] == 5, "what was posted is done before the end, whatever fails beside it"
+
+
 async def test_errors_of_posted_work_are_nobodys(bench: Bench) -> None:
     bench.writer.post(lambda db: db.execute("no statement"))
     bench.writer.post(lambda db: 1 / 0)

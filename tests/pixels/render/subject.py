@@ -64,7 +64,7 @@ class Subject:
 
     def written(self, rendering: Rendering = AS_IT_IS, number: int = 1, media: str = "image/png", **more: Any) -> bytes:
         """The file of the picture."""
-        paths = tuple(path for path in wanted(self.header, number) if path in self.bulk)
+        paths = tuple(path for path in wanted(narrowed(self.header, number)) if path in self.bulk)
         work = Render(self.image, number, media, rendering, paths, **more)
         inputs = [orjson.dumps(narrowed(self.header, number)), self.frame(number), *(self.bulk[path] for path in paths)]
         return b"".join(work([Whole(data) for data in inputs]).content)

@@ -18,7 +18,7 @@ from gateway.pixels.limits import PixelLimits
 from gateway.pixels.render.dataset import Attributes
 from gateway.pixels.render.finishing import finished
 from gateway.pixels.render.pipeline import described, displayed, window_of
-from gateway.pixels.render.wanted import wanted
+from gateway.pixels.render.wanted import narrowed, wanted
 from gateway.pixels.work import Undoable
 from tests.pixels.render.subject import said, shown
 
@@ -124,7 +124,7 @@ _header: st.SearchStrategy[Any] = st.deferred(lambda: st.dictionaries(st.sampled
 def test_whatever_a_header_says_there_is_a_picture_or_a_reason(header: Any, bulk: bytes, kind: str, photometric: str) -> None:
     data = Attributes({"00280010": {"vr": "US", "Value": [4]}, "00280011": {"vr": "US", "Value": [4]}, **header}, {"1": bulk})
     cells: Any = np.arange(16).astype(kind).reshape(4, 4)
-    wanted(data.data, 1)
+    wanted(narrowed(data.data, 1))
     with contextlib.suppress(Undoable):
         pixels = displayed(Decoded(cells, photometric), data, 1, Rendering())
         asked = Rendering(annotation=("patient", "technique"))

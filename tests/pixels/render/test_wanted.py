@@ -35,7 +35,7 @@ HEADER: dict[str, Any] = {
 
 
 def test_tables_palettes_profiles_and_overlays_are_wanted() -> None:
-    assert wanted(HEADER, 2) == ["00281201", "00282000", "00283000/0/00283006", "60003000", "52009230/1/x"]
+    assert wanted(narrowed(HEADER, 2)) == ["00281201", "00282000", "00283000/0/00283006", "60003000", "52009230/1/x"]
 
 
 def test_a_header_is_narrowed_to_the_frame_and_to_what_is_looked_at() -> None:
@@ -49,4 +49,4 @@ def test_a_header_is_narrowed_to_the_frame_and_to_what_is_looked_at() -> None:
 def test_nonsense_wants_nothing() -> None:
     odd: dict[str, Any] = {"00282000": {"vr": "OB", "BulkDataURI": 7}, "00283000": {"vr": "SQ", "Value": [None, 3]}}
     odd |= {"00283010": None, "52009230": []}
-    assert wanted(odd, 1) == [] and wanted({}, 0) == [] and narrowed(HEADER, 9)["52009230"]["Value"] == []
+    assert wanted(narrowed(odd, 1)) == [] and wanted(narrowed({}, 0)) == [] and narrowed(HEADER, 9)["52009230"]["Value"] == []
