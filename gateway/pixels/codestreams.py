@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from gateway.pixels import syntaxes
+from gateway.pixels import boxes, syntaxes
 from gateway.pixels.image import Image
 from gateway.pixels.work import Undoable
 
@@ -188,7 +188,7 @@ def _least(marker: int, pixels: int, samples: int) -> int:
 
 
 def _jpeg_2000(data: bytes) -> Codestream | None:
-    start = _box(data, b"jp2c") if data.startswith(_JP2) else 0
+    start = _content(data, b"jp2c") if data.startswith(_JP2) else 0
     if start is None or not data.startswith(_SIZ, start):
         return None
     right, bottom, left, top = struct.unpack_from(">4L", data, start + 8)
@@ -205,21 +205,9 @@ def _jpeg_2000(data: bytes) -> Codestream | None:
     )
 
 
-def _box(data: bytes, name: bytes) -> int | None:
-    """Where the content of a box starts."""
-    position = 0
-    while position + 8 <= len(data):
-        length, kind = struct.unpack_from(">L4s", data, position)
-        content = position + 8
-        if length == 1:
-            (length,) = struct.unpack_from(">Q", data, content)
-            content += 8
-        if kind == name:
-            return content
-        if length < 8:  # 0: up to the end
-            return None
-        position += length
-    return None
+def _content(data: bytes, name: bytes) -> int | None:
+    box = boxes.find(data, name)
+    return None if box is None else box.start
 
 
 # -- JPEG XL (ISO/IEC 18181-1 D.2 and D.3) -----------------------------------------------------------------------------
@@ -228,9 +216,9 @@ def _box(data: bytes, name: bytes) -> int | None:
 def _jpeg_xl(data: bytes) -> Codestream | None:
     start: int | None = 0
     if data.startswith(_JXL_BOXED):
-        start = _box(data, b"jxlc")
+        start = _content(data, b"jxlc")
         if start is None:
-            start = _box(data, b"jxlp")
+            start = _content(data, b"jxlp")
             start = None if start is None else start + 4  # its number
     if start is None or not data.startswith(_JXL, start):
         return None

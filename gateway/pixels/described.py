@@ -6,13 +6,12 @@ is in, how its colours are coded, where it lies inside of a JP2 file. Only the f
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.dicomweb.reasons import Reason
 from gateway.errors import InstanceError
-from gateway.pixels import syntaxes
+from gateway.pixels import boxes, syntaxes
 from gateway.pixels.codestreams import Codestream, header
 
 HEAD = 1 << 20
@@ -208,18 +207,9 @@ def codestream_in(head: bytes, size: int) -> tuple[int, int]:
     """
     if not head.startswith(_JP2):
         return 0, size
-    position = 0
-    while position + 16 <= len(head):
-        length, kind = struct.unpack_from(">L4s", head, position)
-        content = position + 8
-        if length == 1:
-            (length,) = struct.unpack_from(">Q", head, content)
-            content += 8
-        if kind == _BOX:
-            return content, min(position + length, size) if length else size
-        if length < 8:
-            break
-        position += length
+    box = boxes.find(head, _BOX)
+    if box is not None:
+        return box.start, size if box.end is None else min(box.end, size)
     raise InstanceError(Reason.CANNOT_UNDERSTAND, "a JP2 file whose codestream cannot be found", 0x7FE00010)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from gateway.backends.base import Backend, Body, Countable, Health, Matches, Retrieve, Served, StoreResult, Tally, Upload, View
 from gateway.backends.cached.cached import Cached
@@ -66,36 +67,39 @@ class Pictured:
         return replace(await self._inner.retrieve(retrieve), served=Served(still=still))
 
     async def _frames(self, retrieve: Retrieve) -> Body:
-        refused: NotAcceptable | None = None
-        for level in levels(retrieve.accept):
-            asked = _at(level, retrieve)
-            wanted = asked if asked.rendering is AS_IT_IS else replace(asked, rendering=Rendering(quality=asked.rendering.quality))
-            if not level.stored and (kept := self._made.kept(wanted)) is not None:
-                return kept  # so it could not be had as stored when it was made, and nothing was written since
-            try:
-                return await self._guarded(asked if asked.rendering is AS_IT_IS else replace(asked, rendering=AS_IT_IS))
-            except NotAcceptable as error:
-                refused = error
-            try:
-                return await self._made.retrieve(wanted)
-            except NotAcceptable as error:
-                refused = error
-        raise refused or NotAcceptable("nothing is asked for")
+        asked = retrieve.rendering
+        plain = retrieve if asked is AS_IT_IS else replace(retrieve, rendering=Rendering(quality=asked.quality))  # they are not drawn
+        return await self._preferred(plain, levels(retrieve.accept), self._stored_frames)
+
+    async def _stored_frames(self, level: Level, wanted: Retrieve) -> Body:
+        if not level.stored and (kept := self._made.kept(wanted)) is not None:
+            return kept  # so it could not be had as stored when it was made, and nothing was written since
+        return await self._guarded(wanted if wanted.rendering is AS_IT_IS else replace(wanted, rendering=AS_IT_IS))
 
     async def _instances(self, retrieve: Retrieve) -> Body:
-        refused: NotAcceptable | None = None
-        for level in levels(retrieve.accept, self._default):
-            wanted = _at(level, retrieve)
-            try:
-                if level.stored or self._decides or await self._plain(wanted):
-                    return await self._inner.retrieve(wanted)
-            except NotAcceptable as error:
-                refused = error
-            try:
-                return await self._made.retrieve(wanted)
-            except NotAcceptable as error:
-                refused = error
-        raise refused or NotAcceptable("nothing is asked for")
+        return await self._preferred(retrieve, levels(retrieve.accept, self._default), self._stored_instances)
+
+    async def _stored_instances(self, level: Level, wanted: Retrieve) -> Body | None:
+        if level.stored or self._decides or await self._plain(wanted):
+            return await self._inner.retrieve(wanted)
+        return None
+
+    async def _preferred(
+        self, retrieve: Retrieve, preferences: Sequence[Level], stored: Callable[[Level, Retrieve], Awaitable[Body | None]]
+    ) -> Body:
+        """What suits the caller best of what can be had: as it is stored where that will do, else made."""
+        refused = NotAcceptable("nothing is asked for")
+        for level in preferences:
+            wanted = retrieve if level.accept is None else replace(retrieve, accept=level.accept)
+            for ask in (partial(stored, level), self._made.retrieve):
+                try:
+                    body = await ask(wanted)
+                except NotAcceptable as error:
+                    refused = error
+                else:
+                    if body is not None:
+                        return body
+        raise refused
 
     async def _plain(self, retrieve: Retrieve) -> bool:
         """Whether the store behind can be asked for all of it at once: an instance alone, or none that is compressed."""
@@ -129,8 +133,3 @@ class Pictured:
     async def aclose(self) -> None:
         """See `Backend.aclose`."""
         await self._made.aclose()
-
-
-def _at(level: Level, retrieve: Retrieve) -> Retrieve:
-    """The same read of what has one preference."""
-    return retrieve if level.accept is None else replace(retrieve, accept=level.accept)
