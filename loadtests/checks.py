@@ -1,4 +1,4 @@
-"""What the answers of a DICOMweb server must say (PS3.18 8.6.1, 10.4 to 10.6), as functions of their bytes.
+"""What the answers of a DICOMweb server must say (PS3.18 8.6.1, 10.4 to 10.6; RFC 9110), as functions of their bytes.
 
 A check returns what it read out of an answer, or raises `Mismatch`. Messages are counted by their text, so they name what is
 wrong and how much of it, and UIDs only as one example where it helps to find the instance in the server's log.
@@ -7,13 +7,17 @@ wrong and how much of it, and UIDs only as one example where it helps to find th
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
 
 SOP_CLASS, SOP_INSTANCE = "00081150", "00081155"  # Referenced SOP Class and Instance UID, inside the sequences of a store answer
 FAILURE_REASON, FAILED, REFERENCED, OTHER_FAILURES = "00081197", "00081198", "00081199", "0008119A"
+
+_STATUS_WAIT = (429, 503)  # Too Many Requests (RFC 6585 4), Service Unavailable (RFC 9110 15.6.4)
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF markers (ITU-T T.81 B.1.1.3); not DHT, JPG and DAC
 
 _BOUNDARY = re.compile(r'\bboundary\s*=\s*(?:"([^"]+)"|([^\s;]+))', re.IGNORECASE)
 _SHOWN = 160  # characters of an error body: enough for a sentence, not for a page of HTML
@@ -30,6 +34,36 @@ def expect_status(status: int, allowed: Collection[int], body: bytes | None) -> 
     if status not in allowed:
         text = " ".join((body or b"")[:_SHOWN].decode("utf-8", "replace").split())
         raise Mismatch(f"status {status} instead of {' or '.join(map(str, allowed))}: {text or 'no body'}")
+
+
+def wait_asked(status: int, retry_after: str, now: float) -> float | None:
+    """Seconds after which a busy server wants to be asked again (Retry-After, RFC 9110 10.2.3); None when it is no such answer.
+
+    :param retry_after: the header, empty without one: then nothing was asked for.
+    :param now: seconds since the epoch, for a Retry-After that is a date.
+    """
+    if status not in _STATUS_WAIT or not retry_after:
+        return None
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now)
+    except ValueError:
+        raise Mismatch(f"status {status} with a Retry-After that is neither seconds nor a date") from None
+
+
+def unchanged(status: int, body: bytes, asked: str, tag: str) -> bool:
+    """Whether a request with `If-None-Match: asked` was answered with 304 (RFC 9110 13.1.2, 15.4.5). `tag`: ETag of the answer.
+
+    A whole answer with the very tag that was asked for is a mismatch: it had to be 304.
+    """
+    if status == 304:
+        if body:
+            raise Mismatch(f"status 304 with a body of {len(body)} bytes")
+        return True
+    if status == 200 and tag.removeprefix("W/") == asked.removeprefix("W/"):
+        raise Mismatch("status 200 with the entity tag of If-None-Match, instead of 304")
+    return False
 
 
 def stored(body: bytes, sent: Collection[str]) -> None:
@@ -95,6 +129,37 @@ def same_bytes(found: bytes, expected: bytes, what: str) -> None:
         return
     at = next((i for i, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), min(len(found), len(expected)))
     raise Mismatch(f"{what}: {len(found)} bytes that differ from the {len(expected)} expected ones from byte {at} on")
+
+
+def same_files(found: Sequence[bytes], count: int, index_of: Callable[[bytes], int | None], expected: Callable[[int], bytes]) -> None:
+    """`found` are the files 0 to count - 1, each once, in any order, bit-identical.
+
+    :param index_of: which of them a file says to be; None for none. :param expected: the bytes of one, made when they are needed.
+    """
+    if len(found) != count:
+        raise Mismatch(f"{len(found)} instances instead of {count}")
+    seen = set()
+    for file in found:
+        if (index := index_of(file)) is None:
+            raise Mismatch(f"a file of {len(file)} bytes that is not of this study")
+        same_bytes(file, expected(index), "an instance")
+        seen.add(index)
+    if len(seen) != count:
+        raise Mismatch(f"{count - len(seen)} instances came twice, and as many not at all")
+
+
+def jpeg_size(content_type: str, body: bytes) -> tuple[int, int]:
+    """Columns and rows of a whole JPEG picture (ITU-T T.81 B.2): it begins, has a frame header, and ends."""
+    if content_type.split(";")[0].strip().lower() != "image/jpeg":
+        raise Mismatch(f"{content_type or 'nothing'} instead of image/jpeg")
+    if not body.startswith(b"\xff\xd8") or not body.endswith(b"\xff\xd9"):
+        raise Mismatch(f"a JPEG of {len(body)} bytes without its beginning or its end")
+    at = 2
+    while at + 9 <= len(body) and body[at] == 0xFF:
+        if body[at + 1] in _FRAME_HEADERS:
+            return int.from_bytes(body[at + 7 : at + 9]), int.from_bytes(body[at + 5 : at + 7])
+        at += 2 + int.from_bytes(body[at + 2 : at + 4])
+    raise Mismatch(f"a JPEG of {len(body)} bytes without a frame header")
 
 
 def sole_part(content_type: str, body: bytes) -> bytes:

@@ -129,6 +129,11 @@ class Template:
         self.header = header
         self._offsets = {field: _find_all(header, text.encode()) for field, text in _PLACEHOLDERS.items()}
 
+    def read(self, data: bytes | memoryview, field: str) -> str:
+        """What stands in place of a field's placeholder in a file that was written from this header."""
+        offset = self._offsets[field][0]
+        return bytes(data[offset : offset + len(_PLACEHOLDERS[field])]).decode("ascii", "replace").rstrip(" ")
+
     def written(self, header: bytes | bytearray, values: Mapping[str, str]) -> bytearray:
         """A copy of `header`, which is `self.header` or came from here, with some placeholders written over.
 

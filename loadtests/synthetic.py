@@ -25,6 +25,7 @@ Piece = bytes | bytearray | memoryview
 
 PICTURES = 8  # different pictures a shape: enough that neighbours differ, few enough to stay in memory (4 MiB for CT)
 STAMP_PIXELS = 16  # hexadecimal digits: seven of the study, five of the slice, four of the frame
+_SLICE_DIGITS = 5  # of the number of a slice, at the end of its UIDs
 MAX_PIXEL_BYTES = 0xFFFFFFFE  # PS3.5 7.1: a defined length is even and below FFFFFFFF
 
 _SURNAMES = ("Almond", "Birch", "Cedar", "Dogwood", "Elder", "Fir", "Gorse", "Hazel", "Ivy", "Juniper", "Larch", "Maple", "Oak")
@@ -143,6 +144,13 @@ class Study:
         """The Part 10 file of one slice."""
         return b"".join(self.pieces(index))
 
+    def index_of(self, file: bytes) -> int | None:
+        """Which slice of this study a Part 10 file says to be, by its SOP Instance UID; None for none of them."""
+        uid = _template(self.shape).read(file, "sop")
+        digits = uid[-_SLICE_DIGITS:]
+        index = int(digits) if digits.isascii() and digits.isdigit() else self.slices
+        return index if index < self.slices and uid == self._uid(3, index) else None
+
     def frame(self, index: int, frame: int) -> bytes:
         """The pixels of one frame, counted from 1 as in a URL: 16-bit little endian, row by row."""
         if not 1 <= frame <= self.shape.frames:
@@ -150,7 +158,7 @@ class Study:
         return b"".join(self._frame(index, frame))
 
     def _uid(self, kind: int, index: int = 0) -> str:
-        return f"{PYDICOM_ROOT_UID}{kind}{self.seed:010d}{self.number:08d}{index:05d}"
+        return f"{PYDICOM_ROOT_UID}{kind}{self.seed:010d}{self.number:08d}{index:0{_SLICE_DIGITS}d}"
 
     def _frame(self, index: int, frame: int) -> list[Piece]:
         digits = f"{self.number:07x}{index:05x}{frame & 0xFFFF:04x}".encode()

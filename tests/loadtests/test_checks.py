@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import orjson
 import pytest
+from PIL import Image
 
 from loadtests import checks
 from loadtests.checks import Mismatch
@@ -143,3 +145,102 @@ def test_one_item_comes_with_or_without_multipart(content_type: str, make: Calla
 def test_one_item_is_not_two() -> None:
     with pytest.raises(Mismatch, match="2 parts"):
         checks.sole_part(MULTIPART, multipart(b"a", b"b"))
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "expected"),
+    [
+        (503, "7", 7.0),
+        (429, "0", 0.0),
+        (503, "Thu, 01 Jan 1970 00:00:50 GMT", 40.0),
+        (503, "Thu, 01 Jan 1970 00:00:05 GMT", 0.0),
+        (503, "", None),
+        (500, "7", None),
+        (200, "7", None),
+    ],
+)
+def test_a_busy_server_says_when_to_come_back(status: int, retry_after: str, expected: float | None) -> None:
+    assert checks.wait_asked(status, retry_after, now=10.0) == expected
+
+
+@pytest.mark.parametrize("retry_after", ["soon", "-1", "1.5"])
+def test_a_retry_after_that_says_nothing_is_a_mismatch(retry_after: str) -> None:
+    with pytest.raises(Mismatch, match="neither seconds nor a date"):
+        checks.wait_asked(503, retry_after, now=10.0)
+
+
+def test_not_modified_is_an_answer_without_a_body() -> None:
+    assert checks.unchanged(304, b"", '"1"', '"1"')
+    with pytest.raises(Mismatch, match="status 304 with a body of 1 bytes"):
+        checks.unchanged(304, b"x", '"1"', '"1"')
+
+
+@pytest.mark.parametrize("tag", ['"2"', ""])
+def test_what_has_changed_comes_whole(tag: str) -> None:
+    assert not checks.unchanged(200, b"x", '"1"', tag)
+
+
+@pytest.mark.parametrize(("asked", "tag"), [('"1"', '"1"'), ('W/"1"', '"1"'), ('"1"', 'W/"1"')])
+def test_what_has_not_changed_must_not_come_again(asked: str, tag: str) -> None:
+    with pytest.raises(Mismatch, match="instead of 304"):
+        checks.unchanged(200, b"x", asked, tag)
+
+
+def same_files(*found: bytes) -> None:
+    def index_of(file: bytes) -> int | None:
+        return file[0] if file[0] < 3 else None
+
+    checks.same_files(found, 3, index_of, lambda index: bytes((index, 9)))
+
+
+def test_files_may_come_in_any_order() -> None:
+    same_files(b"\x02\x09", b"\x00\x09", b"\x01\x09")
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ((b"\0\x09", b"\1\x09"), "2 instances instead of 3"),
+        ((b"\0\x09", b"\1\x09", b"\1\x09"), "1 instances came twice"),
+        ((b"\0\x09", b"\1\x09", b"\7\x09"), "not of this study"),
+        ((b"\0\x09", b"\1\x09", b"\2\x08"), "differ .* from byte 1 on"),
+    ],
+)
+def test_other_files_are_a_mismatch(found: tuple[bytes, ...], message: str) -> None:
+    with pytest.raises(Mismatch, match=message):
+        same_files(*found)
+
+
+def jpeg(columns: int, rows: int, marker: int = 0xC0) -> bytes:
+    app = b"\xff\xe0\x00\x04\xff\xc0"  # a segment whose content looks like a frame header
+    tables = b"\xff\xc4\x00\x03x"
+    frame = bytes((0xFF, marker, 0, 11, 8)) + rows.to_bytes(2) + columns.to_bytes(2) + b"\x01\x01\x11\x00"
+    return b"\xff\xd8" + app + tables + frame + b"\xff\xda\x00\x02pixels\xff\xd9"
+
+
+@pytest.mark.parametrize("marker", [0xC0, 0xC1, 0xC2])
+@pytest.mark.parametrize("content_type", ["image/jpeg", "Image/JPEG; charset=x"])
+def test_a_picture_has_a_size(marker: int, content_type: str) -> None:
+    assert checks.jpeg_size(content_type, jpeg(640, 480, marker)) == (640, 480)
+
+
+def test_the_size_is_that_which_a_real_encoder_wrote() -> None:
+    file = BytesIO()
+    Image.new("L", (37, 21)).save(file, "JPEG")
+    assert checks.jpeg_size("image/jpeg", file.getvalue()) == (37, 21)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "message"),
+    [
+        ("image/png", jpeg(1, 1), "image/png instead of image/jpeg"),
+        ("", jpeg(1, 1), "nothing instead"),
+        ("image/jpeg", jpeg(1, 1)[:-1], "without its beginning or its end"),
+        ("image/jpeg", b"", "without its beginning or its end"),
+        ("image/jpeg", b"\xff\xd8\xff\xd9", "without a frame header"),
+        ("image/jpeg", b"\xff\xd8\xff\xe0\xff\xff123456789\xff\xd9", "without a frame header"),
+    ],
+)
+def test_what_is_no_picture_is_a_mismatch(content_type: str, body: bytes, message: str) -> None:
+    with pytest.raises(Mismatch, match=message):
+        checks.jpeg_size(content_type, body)

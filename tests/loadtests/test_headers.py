@@ -50,3 +50,13 @@ def test_a_value_that_is_too_long_is_refused() -> None:
     blank = template(4, 16, 1)
     with pytest.raises(ValueError, match="the date is longer than the 8 characters"):
         blank.written(blank.header, {"date": "2021-03-04"})
+
+
+def test_what_was_written_can_be_read_back() -> None:
+    blank = template(4, 16, 1)
+    file = bytes(blank.written(blank.header, {"patient": "SHORT", "date": "20210304"})) + b"pixels"
+    assert (blank.read(file, "patient"), blank.read(memoryview(file), "date")) == ("SHORT", "20210304")
+
+
+def test_a_file_that_is_too_short_reads_as_nothing() -> None:
+    assert template(4, 16, 1).read(b"DICM", "patient") == ""

@@ -133,3 +133,23 @@ def test_sizes_are_named_or_spelled_out(text: str, shape: Shape) -> None:
 def test_impossible_sizes_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"a size is|an image needs|more than one Pixel Data"):
         Shape.parse(text)
+
+
+def test_a_file_is_known_by_its_uid() -> None:
+    study = Study(1, 2, 12, CINE)
+    assert [study.index_of(study.instance(index)) for index in (0, 7, 11)] == [0, 7, 11]
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        Study(1, 3, 12, CINE).instance(0),
+        Study(2, 2, 12, CINE).instance(0),
+        Study(1, 2, 13, CINE).instance(12),
+        b"",
+        bytes(2000),
+        b"\xff" * 2000,
+    ],
+)
+def test_a_file_of_another_study_is_not(file: bytes) -> None:
+    assert Study(1, 2, 12, CINE).index_of(file) is None
