@@ -2,7 +2,7 @@
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: help install run viewer test test-slow test-browser load lint format lock
+.PHONY: help install run viewer test test-slow test-browser load bench bench-check lint format lock
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -48,6 +48,12 @@ load: ## Load a running gateway with locust: HOST=http://127.0.0.1:8080/dicom-we
 	@.ci/bootstrap load
 	$(BIN)/locust -f loadtests/locustfile.py --headless --only-summary --host $(or $(HOST),http://127.0.0.1:8080/dicom-web) \
 	    --users $(or $(USERS),8) --spawn-rate $(or $(USERS),8) --run-time $(or $(TIME),30s) $(ARGS)
+
+bench: dev ## Measure beside Orthanc, nginx and a bare aiohttp server (docs/benchmark.md); ARGS=--quick takes minutes, ARGS=--help tells more
+	@$(BIN)/python -m loadtests.bench $(ARGS)
+
+bench-check: dev ## The same, and hold its ratios against loadtests/bench/baseline.json: by hand, on a quiet machine, before a release
+	@$(BIN)/python -m loadtests.bench --check $(ARGS)
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
     --custom-compile-command "make lock"
