@@ -99,7 +99,7 @@ class Run:
 
     async def _turn(self, workload: Workload, row: Row, name: str, server: Server, turn: int, documents: Sequence[bytes]) -> None:
         way = workload.peers.get(name, Way.SAME)
-        asks = self._asks(workload, way, turn, len(documents))
+        asks = self.asks(workload, way, turn, len(documents))
         try:
             sample, tally = await self._measured(workload, server, asks, turn)
             if not tally.taken:
@@ -148,7 +148,8 @@ class Run:
         )
         return sample, tally
 
-    def _asks(self, workload: Workload, way: Way, turn: int, documents: int) -> Iterator[Ask]:
+    def asks(self, workload: Workload, way: Way, turn: int, documents: int) -> Iterator[Ask]:
+        """What one server gets to do in a turn."""
         if way in (Way.FILE, Way.DOCUMENT):
             folder = "/document/" if way is Way.DOCUMENT else "/file/"
             return cycle([get(f"{folder}{workload.slug}-{index}") for index in range(documents)])
