@@ -141,10 +141,10 @@ def asked(query: Query, kept: Attributes, document: Attributes | None) -> Attrib
     :param document: the header of the result's earliest instance, None when `needs.document` said that it is not needed.
     """
     header = document or {}
-    if query.include_all:
-        return {key: value for key, value in header.items() if _of_all(query, int(key, 16))}
     found: Attributes = {}
-    for tag in fields(query):
+    if query.include_all:
+        found = {key: value for key, value in header.items() if _of_all(query, int(key, 16))}
+    for tag in fields(query):  # with `all` as well: counts of what is above are in no header
         key = f"{tag:08X}"
         if key in kept:
             found[key] = kept[key]

@@ -22,7 +22,7 @@ from gateway.backends.local.headers import Headers
 from gateway.backends.local.index import Readers
 from gateway.backends.local.looking import Snapshot
 from gateway.backends.local.shown import page, shown
-from gateway.backends.local.statements import KEY, Count, Plan, columns_for, page_statement, parameters, plan_of, rows_of_keys
+from gateway.backends.local.statements import KEY, Count, Plan, columns_for, page_statement, plan_of, rows_of_keys
 from gateway.backends.local.threads import Threads
 from gateway.backends.local.writer import Writer
 from gateway.dicomweb.query import Query
@@ -109,7 +109,7 @@ def answer(db: sqlite3.Connection, plan: Plan) -> Matches:
     count = Count(db, plan)
     # The moment comes with each row: a statement of its own would cost a small search a sixth of its time here.
     columns = f"{columns_for(query)}, {CHANGED_AT}"
-    rows = db.execute(page_statement(count, columns), (*parameters(plan.where), query.limit, query.offset)).fetchall()
+    rows = db.execute(*page_statement(count, columns)).fetchall()
     return Matches(page(query, rows), count.behind(len(rows)), rows[0][-1] if rows else changed_at(db))
 
 
@@ -126,6 +126,6 @@ def changed_at(db: sqlite3.Connection) -> float | None:
 def _page_of_keys(db: sqlite3.Connection, plan: Plan) -> tuple[array[int], int]:
     query = plan.query
     count = Count(db, plan)
-    found = db.execute(page_statement(count, KEY[query.level]), (*parameters(plan.where), query.limit, query.offset))
+    found = db.execute(*page_statement(count, KEY[query.level]))
     keys = array("q", (key for (key,) in found))
     return keys, count.behind(len(keys))

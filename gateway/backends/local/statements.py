@@ -5,12 +5,14 @@ In statements s is a study, e a series, i an instance. What varies in them is bu
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.backends import needs
+from gateway.backends.local import skipping
 from gateway.backends.local.conditions import Condition, divided
 from gateway.backends.results import RANK, fields
 from gateway.dicomweb.query import Filter, Query
@@ -22,6 +24,9 @@ _FROM: dict[Level, str] = {
     "series": "study s JOIN series e ON e.study = s.id",
     "instance": "study s JOIN series e ON e.study = s.id JOIN instance i ON i.series = e.id",
 }
+_BY_KEYS = "study s INDEXED BY study_keys"
+"""Studies in order, by the narrow index of all their keys."""
+
 KEY: dict[Level, str] = {"study": "s.id", "series": "e.id", "instance": "i.generation"}
 SOURCE: dict[Level, str] = {"study": "s.source", "series": "e.source", "instance": "i.generation"}
 """The generation whose header stands for the row."""
@@ -73,19 +78,41 @@ def plan_of(query: Query) -> Plan:
     return Plan(query, needs.rows(query), tuple(where), tuple(rest), needs.document(query))
 
 
-def page_statement(count: Count, columns: str) -> str:
-    """The page of results that a query asks for; its parameters are those of the conditions, then limit and offset.
+def page_statement(count: Count, columns: str) -> tuple[str, list[str | int]]:
+    """The page of results that a query asks for, and its parameters.
 
     What has to be sorted is sorted as numbers, and only the page is read whole: SQLite would else carry all columns of all that
     is found through its sorter, and work out Modalities in Study for each.
     """
-    plan, level = count.plan, count.plan.query.level
+    query, level = count.plan.query, count.plan.query.level
+    order = f" ORDER BY {_SORT[level]}"
+    values: list[str | int] = [*parameters(count.where), query.limit, query.offset]
+    if not count.where:
+        first, left = count.begin()
+        sql = f"SELECT {columns} FROM {_in_order(level)} WHERE s.id >= ?{order} LIMIT ? OFFSET ?"  # noqa: S608 - built of constants only
+        return sql, [first, query.limit, left]
+    if count.keys is not None:
+        sql = f"SELECT {columns} FROM study s WHERE s.id IN (SELECT value FROM json_each(?)){order}"  # noqa: S608 - built of constants only
+        return sql, [json.dumps(count.keys[query.offset : query.offset + query.limit])]
+    if query.resource.study is not None:
+        source = _in_order(level) if count.wants_order() else _FROM[level]
+        return f"SELECT {columns} FROM {source}{where_clause(count.where, level)}{order} LIMIT ? OFFSET ?", values  # noqa: S608 - built of constants only
+    keys = _keys_of_studies(count) if level == "study" else _keys(count)
+    return f"SELECT {columns} FROM {_FROM[level]} WHERE {KEY[level]} IN ({keys} LIMIT ? OFFSET ?){order}", values  # noqa: S608 - built of constants only
+
+
+def _keys(count: Count) -> str:
+    level = count.plan.query.level
     source = _in_order(level) if count.wants_order() else _FROM[level]
-    chosen, order = where_clause(plan.where, level), f" ORDER BY {_SORT[level]}"
-    if not plan.where or plan.query.resource.study is not None:
-        return f"SELECT {columns} FROM {source}{chosen}{order} LIMIT ? OFFSET ?"  # noqa: S608 - built of constants only
-    keys = f"SELECT {KEY[level]} FROM {source}{chosen}{order} LIMIT ? OFFSET ?"  # noqa: S608 - built of constants only
-    return f"SELECT {columns} FROM {_FROM[level]} WHERE {KEY[level]} IN ({keys}){order}"  # noqa: S608 - built of constants only
+    return f"SELECT {KEY[level]} FROM {source}{where_clause(count.where, level)} ORDER BY {_SORT[level]}"  # noqa: S608 - built of constants only
+
+
+def _keys_of_studies(count: Count) -> str:
+    if ids := count.ids:
+        return ids
+    ordered = any(one.ids for one in count.where) or count.wants_order()
+    source, sort = (_BY_KEYS, "s.id") if ordered else (_FROM["study"], "+s.id")
+    return f"SELECT s.id FROM {source}{where_clause(count.where, 'study')} ORDER BY {sort}"  # noqa: S608 - built of constants only
 
 
 def rows_of_keys(db: sqlite3.Connection, query: Query, keys: Sequence[int]) -> list[tuple[Any, ...]]:
@@ -142,13 +169,46 @@ def _in_order(level: Level) -> str:
     return _FROM[level].replace(" JOIN ", " CROSS JOIN ")
 
 
+PROBED = 10_000
+"""Studies of which each is asked for its modalities, at a quarter of a microsecond, rather than all studies of the modality listed."""
+
+
 class Count:
-    """How many results a plan has; counted when somebody asks, and once."""
+    """How many results a plan has; counted when somebody asks, and once.
+
+    :ivar where: the plan's conditions, as they are best asked.
+    :ivar keys: all studies that are found, in order, where they had to be looked at one by one.
+    """
 
     def __init__(self, db: sqlite3.Connection, plan: Plan) -> None:
         self.plan = plan
         self._db = db
         self._found: int | None = None
+        self.where, self.keys = plan.where, self._probed()
+        if self.keys is not None:
+            self._found = len(self.keys)
+
+    def _probed(self) -> list[int] | None:
+        """What is found by asking each study for its modalities, where other keys leave few."""
+        where = self.plan.where
+        others = [one for one in where if not one.probe]
+        if self.plan.query.level != "study" or len(others) in (0, len(where)) or not self.plan.of_studies:
+            return None
+        some = f"SELECT 1 FROM study s{where_clause(others, 'study')} LIMIT {PROBED}"  # noqa: S608 - built of constants only
+        left: int = self._db.execute(f"SELECT count(*) FROM ({some})", parameters(others)).fetchone()[0]  # noqa: S608 - built of constants only
+        if left == PROBED:
+            return None
+        probing = where_clause([one._replace(sql=one.probe or one.sql) for one in where], "study")
+        return sorted(key for (key,) in self._db.execute(f"SELECT s.id FROM study s{probing}", parameters(where)))  # noqa: S608 - built of constants only
+
+    @property
+    def ids(self) -> str:
+        """A statement that finds the studies in order, where the only condition brings one."""
+        return self.where[0].ids if len(self.where) == 1 and self.plan.query.level == "study" else ""
+
+    def begin(self) -> tuple[int, int]:
+        """See `skipping.begin`."""
+        return skipping.begin(self._db, self.plan.query.level, self.plan.query.offset)
 
     def wants_order(self) -> bool:
         """Whether going through the tables in order reaches the end of the page sooner than sorting all that is found.
@@ -156,9 +216,11 @@ class Count:
         What is found lies as far apart as there are others between.
         """
         query = self.plan.query
-        if query.level == "study" or self.plan.of_studies:
+        if self.plan.of_studies and query.level != "study":
             return True
-        if query.resource.study is not None:
+        if query.resource.study is not None or any(one.few for one in self.where):
+            return False
+        if query.level == "study" and not self.plan.of_studies:
             return False
         everything: int = self._db.execute(f"SELECT max({_ROWID[query.level]}) FROM {query.level}").fetchone()[0] or 0  # noqa: S608 - built of constants only
         return (query.offset + query.limit) * everything < self.found**2
@@ -171,21 +233,24 @@ class Count:
     def found(self) -> int:
         """How many there are at all."""
         if self._found is None:
-            self._found = int(self._db.execute(self._statement(), parameters(self.plan.where)).fetchone()[0] or 0)
+            level = self.plan.query.level
+            self._found = self._counted() if self.where else skipping.total(self._db, level)
         return self._found
+
+    def _counted(self) -> int:
+        return int(self._db.execute(self._statement(), parameters(self.where)).fetchone()[0] or 0)
 
     def _statement(self) -> str:
         """From the counts that studies and series carry where those are enough, and over no more tables than it takes."""
-        plan, level = self.plan, self.plan.query.level
-        lowest = min(max((_rank(one) for one in plan.where), default=-1), RANK[level])
-        where = where_clause(plan.where, level)
-        if lowest < 0:
-            return f"SELECT count(*) FROM {level}"  # noqa: S608 - built of constants only
+        level, ranks = self.plan.query.level, [_rank(one) for one in self.where]
+        lowest, highest = min(max(ranks), RANK[level]), min(ranks)
+        where = where_clause(self.where, level)
+        if level == "study" and any(one.ids for one in self.where):
+            return f"SELECT count(*) FROM ({self.ids})" if self.ids else f"SELECT count(*) FROM {_BY_KEYS}{where}"  # noqa: S608 - built of constants only
         if lowest == RANK[level]:
-            highest = min(_rank(one) for one in plan.where)
             return f"SELECT count(*) FROM {_CHAIN[min(highest, lowest)][lowest]}{where}"  # noqa: S608 - built of constants only
         counted = f"s.{level}_count" if lowest == 0 else "e.instance_count"
-        return f"SELECT sum({counted}) FROM {_CHAIN[0 if lowest == 0 else min(map(_rank, plan.where))][lowest]}{where}"  # noqa: S608 - built of constants only
+        return f"SELECT sum({counted}) FROM {_CHAIN[0 if lowest == 0 else highest][lowest]}{where}"  # noqa: S608 - built of constants only
 
 
 _ROWID: dict[Level, str] = {"study": "id", "series": "id", "instance": "generation"}

@@ -60,6 +60,8 @@ _REFUSALS = {
     Outcome.NO_ROOM: (Reason.OUT_OF_RESOURCES, "the store's disk is full"),
 }
 
+_UNCHANGED = (Outcome.IDENTICAL, Outcome.SKIPPED)
+
 
 class LocalStore:
     """One folder of instances; several processes may open it at once.
@@ -259,7 +261,7 @@ def _failure(one: Prepared, reason: Reason, detail: str) -> Failed:
 def _results(prepared: list[Prepared], outcomes: list[Outcome]) -> tuple[list[Stored], list[Failed]]:
     pairs = list(zip(prepared, outcomes, strict=True))
     stored = [
-        Stored(one.instance, WarningReason.COERCED if outcome is Outcome.SKIPPED else None)
+        Stored(one.instance, WarningReason.COERCED if outcome is Outcome.SKIPPED else None, known=outcome in _UNCHANGED)
         for one, outcome in pairs
         if outcome not in _REFUSALS
     ]

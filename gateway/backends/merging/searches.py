@@ -75,7 +75,7 @@ async def _scanned(asking: Round, query: Query, collective: Sequence[Filter], fi
     """A search by counts."""
     others = tuple(item for item in query.filters if item not in collective)
     shown = query.include | {f"{item.path[0]:08X}" for item in collective}
-    wide = replace(query, filters=others, include=query.include if query.include_all else frozenset(shown), limit=SCAN, offset=0)
+    wide = replace(query, filters=others, include=frozenset(shown), limit=SCAN, offset=0)  # counts of what is above are not in `all`
     found = await _page(asking, wide, first, looks)
     if found.remaining != 0:
         raise InvalidQuery(f"a count is a key only where the other keys leave at most {SCAN} results; narrow the search")

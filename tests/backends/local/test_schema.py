@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from gateway.backends.local import schema, search
 from gateway.backends.local.statements import plan_of
+from gateway.backends.local.store import LocalStore
+from gateway.backends.policy import OnDuplicate
 from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import StoreUnavailable
-from tests.backends.made import query
+from tests.backends.local.ready import twenty_studies
+from tests.backends.made import query, store, study
 
 
 def value(db: sqlite3.Connection, pragma: str) -> object:
@@ -54,7 +57,7 @@ def test_a_fresh_database_gets_the_schema_once(path: Path) -> None:
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert tables == {
         *("meta", "study", "series", "instance", "metadata", "deleted", "garbage"),
-        *("extracted", "extracted_tag", "delivery", "withdrawal", "delivered"),
+        *("extracted", "extracted_tag", "delivery", "withdrawal", "delivered", "block", "term"),
     }
     db.close()
 
@@ -136,3 +139,61 @@ def test_an_index_of_the_first_version_finds_the_same_after_its_migration(tmp_pa
     shown = json.loads(found)
     assert [shown[key]["Value"][0] for key in ("00080008", "00080016", "00080018", "0020000D")] == ["AXIAL", "1.9", "1.1.1.1", "1.1"]
     db.close()
+
+
+Rows = list[tuple[Any, ...]]
+
+
+def counters(db: sqlite3.Connection) -> tuple[Rows, Rows]:
+    return list(db.execute("SELECT * FROM block ORDER BY id")), list(db.execute("SELECT * FROM term ORDER BY field, text"))
+
+
+def recounted(db: sqlite3.Connection) -> tuple[Rows, Rows]:
+    """What the tables of blocks and terms have to say, by the rows themselves."""
+    blocks = f"""SELECT s.id >> {schema.BLOCK_BITS}, count(DISTINCT s.id), count(DISTINCT e.id), count(*)
+        FROM study s JOIN series e ON e.study = s.id JOIN instance i ON i.series = e.id GROUP BY 1 ORDER BY 1"""  # noqa: S608 - a constant
+    terms = [
+        (column, *row)
+        for column in sorted(schema.TERMS)
+        for row in db.execute(f"SELECT {column}, count(*) FROM study WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1")  # noqa: S608 - constants
+    ]
+    return list(db.execute(blocks)), terms
+
+
+def test_an_index_of_the_third_version_is_counted_when_it_migrates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "old").mkdir()
+    monkeypatch.setattr(schema, "VERSION", 3)
+    old = twenty_studies(tmp_path / "old")
+    assert schema.version(old.db) == 3
+    monkeypatch.undo()
+    schema.migrate(old.db)
+    new = twenty_studies(tmp_path)
+    assert counters(old.db) == counters(new.db) == recounted(new.db)
+    names = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
+    assert list(old.db.execute(names)) == list(new.db.execute(names))
+    for index in (old, new):
+        index.db.close()
+
+
+async def test_blocks_and_terms_follow_what_comes_changes_and_goes(tmp_path: Path) -> None:
+    backend = LocalStore(tmp_path, on_duplicate=OnDuplicate.REPLACE)
+    reader = schema.connect(tmp_path / "index.sqlite", read_only=True)
+    for number in range(6):
+        names: dict[str, Any] = {
+            "PatientName": f"Doe^{number % 2}",
+            "ReferringPhysicianName": "Ray^X",
+            "StudyDescription": f"Chest {number % 3}",
+        }
+        await store(backend, *study(f"1.{number}", **names))
+    assert counters(reader) == recounted(reader) and len(counters(reader)[1]) == 6
+    await store(backend, *study("1.0", PatientName="Roe^A", StudyDescription=""))  # the first instances are others now
+    assert ("patient_name", "roe^a", 1) in counters(reader)[1]
+    assert counters(reader) == recounted(reader)
+    await backend.delete(Resource("1.1", "1.1.1"))
+    await backend.delete(Resource("1.2"))
+    assert counters(reader) == recounted(reader)
+    for number in (0, 1, 3, 4, 5):
+        await backend.delete(Resource(f"1.{number}"))
+    assert counters(reader) == ([], []), "what was deleted is still named"
+    reader.close()
+    await backend.aclose()

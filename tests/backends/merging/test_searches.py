@@ -87,6 +87,16 @@ async def test_however_instances_lie_all_of_them_are_found_once(data: st.DataObj
         assert sorted(found.results) == sorted(expected.results)
 
 
+@pytest.mark.parametrize("level", ["series", "instance"])
+@pytest.mark.parametrize("include", [{}, {"includefield": "all"}])
+async def test_counts_of_what_is_above_are_keys_whatever_is_included(level: Level, include: dict[str, str]) -> None:
+    both, whole = await members(FILES, []), MemoryBackend()
+    await store(whole, *FILES)
+    asked = query(level, Resource("1.2"), NumberOfStudyRelatedInstances="4", **include)
+    expected, found = await whole.search(asked), await search(both, asked)
+    assert found.results and sorted(found.results) == sorted(expected.results)
+
+
 async def test_pages_make_up_the_whole_each_thing_once() -> None:
     both = await members([file for name in ("1.1", "1.3", "1.5") for file in study(name)], [*study("1.3"), *study("1.2"), *study("1.4")])
     pages = [await search(both, query(limit="2", offset=str(offset))) for offset in (0, 2, 4, 6)]
