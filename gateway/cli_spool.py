@@ -86,13 +86,20 @@ def list_(
         db.close()
     now = time.time()
     rows = [
-        (one.sop, one.destination or "(undecided)", _state(one.dead, one.due, now), _ago(now - one.since), str(one.attempts), one.reason)
+        (
+            one.sop,
+            one.destination or "(undecided)",
+            terminal.next_try(one.dead, one.due, now),
+            terminal.span(now - one.since),
+            str(one.attempts),
+            one.reason,
+        )
         for one in shown
     ]
     terminal.table("Spool", ("SOP Instance UID", "Destination", "State", "Since", "Failed", "Why"), rows)
     for one in depth:
         what = "set aside" if one.dead else "waiting"
-        terminal.say(f"{one.destination or '(undecided)'}: {one.instances} {what}, the oldest for {_ago(now - one.oldest)}")
+        terminal.say(f"{one.destination or '(undecided)'}: {one.instances} {what}, the oldest for {terminal.span(now - one.oldest)}")
     if not depth:
         terminal.say("nothing waits")
     return FAILED if any(one.dead for one in depth) else OK
@@ -212,16 +219,3 @@ def _changed(folder: Path, work: Callable[..., Callable[[sqlite3.Connection], T]
 def _counted(count: int, what: str) -> int:
     terminal.say(f"{count} {what}")
     return OK if count else FAILED
-
-
-def _state(dead: bool, due: float, now: float) -> str:
-    """What happens next with a row."""
-    return "set aside" if dead else "waits" if due <= now else f"tried again in {_ago(due - now)}"
-
-
-def _ago(seconds: float) -> str:
-    """A time span for people."""
-    for name, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {name}"
-    return f"{max(0.0, seconds):.0f} s"

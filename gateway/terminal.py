@@ -37,6 +37,19 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], con
             console.print(f"... and {len(rows) - ROWS} more")
 
 
+def span(seconds: float) -> str:
+    """A time span in its largest unit."""
+    for name, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def next_try(dead: bool, due: float, now: float) -> str:
+    """What happens next with something that waits to be sent. :param dead: nobody tries it any more. :param due: when it is tried."""
+    return "set aside" if dead else "waits" if due <= now else f"tried again in {span(due - now)}"
+
+
 def _drawn(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(title=title, title_justify="left")
     for column in columns:

@@ -10,7 +10,7 @@ import pytest
 from gateway.backends.spool import deliveries
 from gateway.backends.spool.deliveries import Failure
 from gateway.backends.spool.spooled import FOLDER
-from gateway.cli_spool import _ago, spool
+from gateway.cli_spool import spool
 from gateway.config import ConfigError
 from gateway.exits import FAILED, OK
 from tests.backends.made import store, study
@@ -131,8 +131,3 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     spool(["--help"], result_action="return_value")
     text = capsys.readouterr().out
     assert "spool retry --all" in text and "list" in text and "drop" in text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(-1, "0 s"), (59, "59 s"), (60, "1 min"), (7200, "2 h"), (200_000, "2 d")])
-def test_times_are_for_people(seconds: float, text: str) -> None:
-    assert _ago(seconds) == text

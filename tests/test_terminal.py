@@ -64,3 +64,14 @@ def test_the_start_is_announced_with_how_to_stop(capsys: pytest.CaptureFixture[s
     text = capsys.readouterr().out
     assert "http://127.0.0.1:8080/dicom-web" in text
     assert "Ctrl-C" in text
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(-3, "0 s"), (59, "59 s"), (60, "1 min"), (5400, "2 h"), (86400 * 40, "40 d")])
+def test_a_time_span_is_said_in_its_largest_unit(seconds: float, said: str) -> None:
+    assert terminal.span(seconds) == said
+
+
+def test_what_waits_says_what_happens_next() -> None:
+    assert terminal.next_try(True, 9, 5) == "set aside"
+    assert terminal.next_try(False, 4, 5) == "waits"
+    assert terminal.next_try(False, 65, 5) == "tried again in 1 min"
