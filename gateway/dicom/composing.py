@@ -112,6 +112,23 @@ def compose(dataset: Json, syntax: str) -> Composed:
     return Composed(instance, pieces)
 
 
+def attributes(chosen: Json, around: Json) -> tuple[dict[int, bytes], bool]:
+    """Some elements of the top level by their tags, and whether any of their text is not ASCII.
+
+    :param around: the whole data set, for what hangs on other elements.
+    :raises InstanceError: naming the tag; also for bulk data, which has no bytes here.
+    """
+    writer, scope = _Writer(), _Scope(around, None)
+    found: dict[int, bytes] = {}
+    for tag, attribute in _elements(chosen, 0):
+        writer.out = []
+        writer._element(tag, _checked(attribute, tag), 0, scope)
+        if not all(isinstance(piece, bytes) for piece in writer.out):
+            raise InstanceError(Reason.CANNOT_UNDERSTAND, "holds bulk data that is kept apart, and cannot be written anew", tag)
+        found[tag] = b"".join(piece for piece in writer.out if isinstance(piece, bytes))
+    return found, writer.wide
+
+
 def _meta(dataset: Json) -> dict[int, bytes]:
     """What is kept of group 0002."""
     found: dict[int, bytes] = {}

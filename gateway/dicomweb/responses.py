@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
@@ -13,6 +14,9 @@ from gateway.dicomweb.resources import Resource
 
 MAX_COMMENT = 64
 """Characters of an LO value (PS3.5 6.2)."""
+
+MAX_DETAIL = 1024
+"""Characters of an ST value (likewise)."""
 
 _KEYWORDS = {
     0x00000902: "ErrorComment",
@@ -95,6 +99,23 @@ class StoreResult(Protocol):
         """What is not."""
 
 
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """A private attribute (PS3.5 7.8, VR ST) with a whole sentence of why an instance failed, in place of the Error Comment.
+
+    :param tag: with its block. :param keyword: in XML; PS3.6 has none for it.
+    """
+
+    tag: int
+    creator: str
+    keyword: str
+
+    def of(self, sentence: str) -> dict[str, Any]:
+        """The attribute, and the one that says whose it is."""
+        creator = self.tag & 0xFFFF0000 | self.tag >> 8 & 0xFF
+        return {f"{creator:08X}": _element("LO", self.creator), f"{self.tag:08X}": _element("ST", sentence[:MAX_DETAIL])}
+
+
 def store_status(stored: Sequence[Stored], failed: Sequence[Failed]) -> int:
     """The HTTP status of a store request that could be parsed (PS3.18 table 10.5.3-1).
 
@@ -110,15 +131,16 @@ def store_status(stored: Sequence[Stored], failed: Sequence[Failed]) -> int:
     return 507 if all(f.reason >> 8 == 0xA7 for f in failed) else 409
 
 
-def store_response(result: StoreResult, base_url: str) -> dict[str, Any]:
+def store_response(result: StoreResult, base_url: str, detail: Detail | None = None) -> dict[str, Any]:
     """The answer as a DICOM JSON object; sequences without items are left out, keys ascend (PS3.18 table I.2-1).
 
     :param base_url: public URL of the store, without a slash at its end; retrieve URLs start with it.
+    :param detail: where a failure is explained; None for the Error Comment.
     """
     studies = {s.instance.study for s in result.stored}
     url = base_url + Resource(study=studies.pop()).path if len(studies) == 1 else None
-    known = [_failed(f) for f in result.failed if f.sop is not None]
-    unknown = [_reason(f) for f in result.failed if f.sop is None]
+    known = [_failed(f, detail) for f in result.failed if f.sop is not None]
+    unknown = [_reason(f, detail) for f in result.failed if f.sop is None]
     dataset = {
         "00081190": _element("UR", url),
         "00081198": {"vr": "SQ", "Value": known},
@@ -128,14 +150,15 @@ def store_response(result: StoreResult, base_url: str) -> dict[str, Any]:
     return {key: element for key, element in dataset.items() if element.get("Value", True)}
 
 
-def store_response_json(result: StoreResult, base_url: str) -> bytes:
+def store_response_json(result: StoreResult, base_url: str, *, detail: Detail | None = None) -> bytes:
     """The answer as ``application/dicom+json``."""
-    return orjson.dumps(store_response(result, base_url))
+    return orjson.dumps(store_response(result, base_url, detail))
 
 
-def store_response_xml(result: StoreResult, base_url: str, *, namespace: bool = True) -> bytes:
+def store_response_xml(result: StoreResult, base_url: str, *, namespace: bool = True, detail: Detail | None = None) -> bytes:
     """The answer as ``application/dicom+xml``; Google's routes want it without the namespace."""
-    return native_xml(store_response(result, base_url), _KEYWORDS.get, namespace=namespace)
+    keywords = _KEYWORDS if detail is None else _KEYWORDS | {detail.tag: detail.keyword}
+    return native_xml(store_response(result, base_url, detail), keywords.get, namespace=namespace)
 
 
 def _element(vr: str, value: str | int | None) -> dict[str, Any]:
@@ -154,14 +177,16 @@ def _stored(stored: Stored, base_url: str) -> dict[str, Any]:
     return item
 
 
-def _failed(failed: Failed) -> dict[str, Any]:
+def _failed(failed: Failed, detail: Detail | None) -> dict[str, Any]:
     named = {"00081150": _element("UI", failed.sop_class), "00081155": _element("UI", failed.sop)}
-    return dict(sorted((named | _reason(failed)).items()))
+    return dict(sorted((named | _reason(failed, detail)).items()))
 
 
-def _reason(failed: Failed) -> dict[str, Any]:
+def _reason(failed: Failed, detail: Detail | None) -> dict[str, Any]:
     """Why, for programs and for people: Annex I has no place for a sentence, Error Comment is DICOM's own."""
     comment = f"part {failed.part}: {failed.detail}"
+    if detail is not None:
+        return {"00081197": _element("US", int(failed.reason))} | detail.of(comment)
     return {
         "00000902": _element("LO", comment if len(comment) <= MAX_COMMENT else comment[: MAX_COMMENT - 3] + "..."),
         "00081197": _element("US", int(failed.reason)),

@@ -124,13 +124,20 @@ def _list(value: object, name: str) -> Sequence[object]:
     return value
 
 
-_TOPIC = re.compile(r"projects/[^/]{1,100}/topics/[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
+TOPIC = r"projects/[A-Za-z0-9](?:[A-Za-z0-9:._-]{0,98}[A-Za-z0-9])?/topics/(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}"
+"""Name of a topic of Pub/Sub, as Pub/Sub has it: none of one's own begins with ``goog``. It becomes part of a URL."""
 
 
 def _topic(value: object, name: str) -> None:
-    topic = value.get("pubsubTopic", "") if isinstance(value, dict) else None
-    if not isinstance(topic, str) or (topic and _TOPIC.fullmatch(topic) is None):
+    if value is None:
+        return
+    if not isinstance(value, dict) or value.keys() - {"pubsubTopic", "sendForBulkImport"}:
+        raise BadRequest(f"{name} has pubsubTopic and sendForBulkImport, and no other fields")
+    topic = value.get("pubsubTopic", "")
+    if not isinstance(topic, str) or (topic and re.fullmatch(TOPIC, topic) is None):
         raise BadRequest(f"{name}.pubsubTopic must look like projects/PROJECT/topics/TOPIC")
+    if not isinstance(value.get("sendForBulkImport", False), bool):
+        raise BadRequest(f"{name}.sendForBulkImport is true or false")
 
 
 # -- lists

@@ -15,6 +15,7 @@ from aiohttp import web
 from gateway.dicomweb.media import Offer
 from gateway.dicomweb.query import NEVER_FILTERS
 from gateway.dicomweb.resources import Level
+from gateway.dicomweb.responses import Detail
 from gateway.errors import InvalidQuery
 from gateway.healthcare.envelope import envelope
 from gateway.web.service import SearchLimits
@@ -46,6 +47,7 @@ class Dialect:
     """:param stored: forms of the answer to a store; the first one where a caller does not say.
     :param namespace: whether XML names that of PS3.19.
     :param any_failure: the status of a store of which an instance failed and others did not; None for what the standard says.
+    :param detail: a private attribute that explains a failure of a store in a sentence; None for the Error Comment of the standard.
     :param keys: what can be searched for at a level, as keyword and tag; None for everything.
     :param limits: of searches; None for those of the settings.
     :param counts: whether a Warning says how many results are left.
@@ -56,6 +58,7 @@ class Dialect:
     stored: tuple[Offer, ...] = (JSON, XML)
     namespace: bool = True
     any_failure: int | None = None
+    detail: Detail | None = None
     keys: Mapping[Level, frozenset[str]] | None = None
     limits: SearchLimits | None = None
     counts: bool = True
@@ -83,12 +86,16 @@ _STUDY = {
 }
 _SERIES = _STUDY | {"SeriesInstanceUID", "0020000E", "Modality", "00080060"}
 
+FAILURE_DETAIL = Detail(0x00991000, "dicomweb-gateway", "FailureDetail")
+"""What Google calls FailureDetail. The keyword is what tells: tag, block and VR are the gateway's own."""
+
 STANDARD = Dialect()
 
 GOOGLE = Dialect(
     stored=(XML, JSON),
     namespace=False,
     any_failure=HTTPStatus.CONFLICT,
+    detail=FAILURE_DETAIL,
     keys={
         "study": frozenset(_STUDY),
         "series": frozenset(_SERIES),

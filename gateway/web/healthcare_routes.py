@@ -11,8 +11,10 @@ from gateway.backends.projects import Projects
 from gateway.backends.registry.classes import StorageClass
 from gateway.dicomweb.resources import Resource
 from gateway.healthcare.names import StoreName
-from gateway.web import healthcare, qido, rendered, stow, wado
+from gateway.web import healthcare, qido, relaying, rendered, stow, wado
 from gateway.web import healthcare_metrics as metrics
+from gateway.web import healthcare_transfer as transfer
+from gateway.web import healthcare_updating as updating
 from gateway.web.context import context_of
 from gateway.web.dialect import VERSIONS
 from gateway.web.service import Handler, Route, Service
@@ -53,6 +55,8 @@ _MANAGED = (
 _OF_STORES = (
     Route("GET", _STORE + ":getDICOMStoreMetrics", "other", metrics.of_store),
     Route("POST", _STORE + ":setBlobStorageSettings", "other", metrics.set_class),
+    Route("POST", _STORE + ":import", "other", transfer.import_data),
+    Route("POST", _STORE + ":export", "other", transfer.export_data),
 )
 
 _MEASURED = (
@@ -69,6 +73,9 @@ _BELOW = (
     Route("POST", _STUDY, "store", stow.store),
     Route("PUT", "/studies", "store", stow.store),
     Route("PUT", _STUDY, "store", stow.store),
+    Route("PATCH", _STUDY + "/metadata", "store", updating.update_metadata),
+    Route("PATCH", _SERIES + "/metadata", "store", updating.update_metadata),
+    Route("PATCH", _INSTANCE + "/metadata", "store", updating.update_metadata),
     Route("GET", "/studies", "search", qido.search_studies),
     Route("GET", "/series", "search", qido.search_series),
     Route("GET", "/instances", "search", qido.search_instances),
@@ -93,11 +100,12 @@ _BELOW = (
 
 
 def places() -> Iterator[Route]:
-    """All of them with their whole paths. What Google's API has besides is answered 501, by whatever method it is asked for."""
+    """All of them with their whole paths. What Google's API has besides is answered 501, by whatever method it is asked for; what is
+    below a project that is bound to the real one goes there (`relaying`)."""
     for version in VERSIONS:
-        yield from (place._replace(path=version + place.path) for place in _MANAGED)
+        yield from (place._replace(path=version + place.path, handler=relaying.or_relayed(place.handler)) for place in _MANAGED)
         for place in _BELOW:
-            if place.method == "PUT" and version == "/v1":  # UpdateInstances is in v1beta1 only
+            if place.method in ("PUT", "PATCH") and version == "/v1":  # UpdateInstances and UpdateMetadata are in v1beta1 only
                 continue
             yield place._replace(path=version + DICOM_WEB + place.path, handler=_at_store(place.handler))
         for place in _OF_STORES:
@@ -107,7 +115,7 @@ def places() -> Iterator[Route]:
 def others() -> Iterator[Route]:
     """What comes after all other routes."""
     for version in VERSIONS:
-        yield Route("*", version + "/projects/{rest:.+}", "other", healthcare.unimplemented)
+        yield Route("*", version + "/projects/{rest:.+}", "other", relaying.or_relayed(healthcare.unimplemented))
 
 
 async def _classify(projects: Projects, name: StoreName, wanted: StorageClass, stored: Sequence[Resource]) -> None:
@@ -117,7 +125,10 @@ async def _classify(projects: Projects, name: StoreName, wanted: StorageClass, s
 def _at_store(handler: Handler) -> Handler:
     @wraps(handler)
     async def found(request: web.Request, /, service: Service) -> web.StreamResponse:
-        name, context, projects = healthcare.store_of(request), context_of(request), healthcare.projects_of(service)
+        name, context = healthcare.store_of(request), context_of(request)
+        if (relay := relaying.relay_of(request, service)) is not None:
+            return await relaying.at_store(request, service, relay, name, handler)
+        projects = healthcare.projects_of(service)
         context.backend = await projects.backend(name)
         if context.transaction == "store":
             context.closed = await healthcare.operating_of(service).deleting(name)

@@ -238,7 +238,7 @@ def _preflight() -> web.Response:
     return web.Response(
         status=HTTPStatus.NO_CONTENT,
         headers={
-            "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE, OPTIONS",
+            "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
             "Access-Control-Allow-Headers": _CORS_REQUEST_HEADERS,
             "Access-Control-Max-Age": _CORS_SECONDS,
         },

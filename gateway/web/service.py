@@ -16,10 +16,12 @@ from gateway.backends.base import Backend
 from gateway.backends.catalog import DEFAULT, Catalog
 from gateway.backends.operations.operating import Operating
 from gateway.backends.projects import Projects
+from gateway.backends.relays import Relays
 from gateway.dicomweb.media import Accept, parse_accept
 from gateway.errors import Busy
 from gateway.metrics import Transaction
 from gateway.streams import Budget, IntakeLimits
+from gateway.transfers.places import Allowed
 from gateway.web.bulkparts import BulkArea
 from gateway.web.compression import Compression
 from gateway.web.context import CONTEXT
@@ -55,6 +57,8 @@ class Service:
     :param projects: datasets and stores by their names in the Cloud Healthcare API; None where there are none.
     :param operating: what runs long on them.
     :param bulk: where bulk data wait that come apart from their metadata.
+    :param relays: projects that are bound to the real Cloud Healthcare API; None where there are none.
+    :param allowed: where callers may import from and export to.
     """
 
     catalog: Catalog
@@ -70,6 +74,8 @@ class Service:
     projects: Projects | None = None
     operating: Operating | None = None
     bulk: BulkArea = field(default_factory=BulkArea)
+    relays: Relays | None = None
+    allowed: Allowed = field(default_factory=Allowed)
     _storing: int = 0
 
     def backend(self, request: web.Request) -> Backend:

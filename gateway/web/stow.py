@@ -17,12 +17,12 @@ from gateway.dicomweb.media import MULTIPART, Offer, choose, parse_media_type
 from gateway.dicomweb.multipart import boundary_of
 from gateway.dicomweb.resources import Resource, parse_uid
 from gateway.dicomweb.responses import store_response_json, store_response_xml, store_status
-from gateway.errors import BadRequest, RequestTimeout, UnsupportedMediaType
+from gateway.errors import BadRequest, UnsupportedMediaType
 from gateway.streams import DICOM, Intake, multipart_events, single_events
-from gateway.web import documents
+from gateway.web import documents, receiving
 from gateway.web.composing import TYPES as METADATA
 from gateway.web.composing import ComposedIntake
-from gateway.web.context import Context, context_of
+from gateway.web.context import context_of
 from gateway.web.dialect import XML, dialect_of
 from gateway.web.service import SERVICE, Service, accept_of, base_url
 
@@ -46,7 +46,7 @@ async def store(request: web.Request, service: Service) -> web.StreamResponse:
     if study is not None:
         parse_uid(study, "StudyInstanceUID")
     backend = service.backend(request)
-    offer = _offer(request)
+    offer = offer_of(request)
     with service.store_slot():
         intake = await _intake(request, service, study)
         async with aclosing(intake.uploads()) as uploads:
@@ -56,7 +56,7 @@ async def store(request: web.Request, service: Service) -> web.StreamResponse:
     if (stored := context_of(request).stored) is not None and result.stored:
         await stored([Resource(one.instance.study, one.instance.series, one.instance.sop) for one in result.stored])
     failed = tuple(sorted([*result.failed, *intake.failed], key=_part))
-    return await _answer(request, service, StoreResult(result.stored, failed), offer)
+    return await answered(request, service, StoreResult(result.stored, failed), offer)
 
 
 async def _replacing(uploads: AsyncIterator[Upload]) -> AsyncIterator[Upload]:
@@ -65,7 +65,7 @@ async def _replacing(uploads: AsyncIterator[Upload]) -> AsyncIterator[Upload]:
         yield replace(upload, replace=True)
 
 
-def _offer(request: web.Request) -> Offer:
+def offer_of(request: web.Request) -> Offer:
     """The form of the answer, chosen before anything is stored: an Accept that is too long to be read can still be refused.
 
     One that cannot be met is no error, but gets the default.
@@ -81,7 +81,7 @@ def _part(failed: Failed) -> int:
 async def _intake(request: web.Request, service: Service, study: str | None) -> Intake | ComposedIntake:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("a store request must not be compressed (Content-Encoding)")
-    chunks = _chunks(request, context_of(request))
+    chunks = receiving.chunks(request, context_of(request))
     media = parse_media_type(request.headers.get("Content-Type") or "application/octet-stream")
     limits, closed = service.intake_limits, context_of(request).closed
     inner = (media.param("type") or DICOM).lower() if media.type == MULTIPART else media.type
@@ -127,35 +127,13 @@ async def _sniffed(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes,
     return all_chunks()
 
 
-async def _chunks(request: web.Request, context: Context) -> AsyncGenerator[bytes, None]:
-    """What the socket brings, in pieces of whatever size it comes.
-
-    :raises RequestTimeout: when nothing comes for ``server.stall_timeout`` seconds.
-    """
-    content = request.content
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1) and not content.at_eof():
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # the answer itself has not begun
-    received = metrics.RECEIVED_BYTES.labels(context.transaction)
-    while not content.at_eof():
-        chunk = content.read_nowait()
-        if not chunk:  # a timer is set only when there is something to wait for
-            try:
-                async with asyncio.timeout(context.stall_timeout):
-                    chunk = await content.readany()
-            except TimeoutError:
-                raise RequestTimeout("no more bytes came within server.stall_timeout") from None
-        if chunk:
-            context.received += len(chunk)
-            received.inc(len(chunk))
-            yield chunk
-
-
-async def _answer(request: web.Request, service: Service, result: StoreResult, offer: Offer) -> web.Response:
+async def answered(request: web.Request, service: Service, result: StoreResult, offer: Offer) -> web.Response:
+    """The answer of a store."""
     _count(request, result)
     base = base_url(request, service)
     dialect = dialect_of(request)
     write = partial(store_response_xml, namespace=dialect.namespace) if offer is XML else store_response_json
+    write = partial(write, detail=dialect.detail)
     large = len(result.stored) + len(result.failed) > INLINE
     body = await asyncio.to_thread(write, result, base) if large else write(result, base)
     status = store_status(result.stored, result.failed)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from gateway.backends.base import Backend
 from gateway.backends.catalog import Catalog
@@ -27,12 +28,18 @@ async def on_disk(folder: Path) -> Backend:
 
 @asynccontextmanager
 async def opened(
-    folder: Path, *, creating: bool = True, configured: Backend | None = None, make: Callable[[Path], Backend] | None = None
+    folder: Path,
+    *,
+    creating: bool = True,
+    configured: Backend | None = None,
+    make: Callable[[Path], Backend] | None = None,
+    notified: Callable[[Backend, str, Mapping[str, Any]], Backend] = lambda backend, name, fields: backend,
 ) -> AsyncIterator[Projects]:
     async def made(folder: Path) -> Backend:
         return make(folder) if make is not None else await on_disk(folder)
 
-    projects = Projects(Catalog({"default": configured or MemoryBackend()}), folder / "registry", made, creating=creating)
+    catalog = Catalog({"default": configured or MemoryBackend()})
+    projects = Projects(catalog, folder / "registry", made, creating=creating, notified=notified)
     try:
         yield projects
     finally:

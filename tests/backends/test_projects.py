@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from gateway.backends.memory import MemoryBackend
+from gateway.backends.notifying import rows
+from gateway.backends.notifying.notifications import Notifications
+from gateway.backends.notifying.notified import Notified
 from gateway.backends.projects import CONFIGURED
 from gateway.backends.registry.classes import DEFAULT
 from gateway.backends.registry.datasets import Page
@@ -97,3 +100,26 @@ async def test_a_store_that_is_made_anew_has_none_of_the_old_one_s_classes(tmp_p
         await projects.delete_store(S)
         await projects.create_store(S, {})
         assert await projects.class_of(S, resource) == DEFAULT
+
+
+async def test_those_who_are_told_of_a_store_stand_in_its_fields(tmp_path: Path) -> None:
+    """As they are now, in each worker."""
+    topic = {"notificationConfig": {"pubsubTopic": "projects/p/topics/dicom"}}
+    made = Notifications(tmp_path / "outbox")
+    async with opened(tmp_path, notified=made.made) as projects, opened(tmp_path, notified=made.made) as other:
+        await filled(projects)
+        assert not isinstance(await projects.backend(S), Notified)
+        await projects.tell(S, [Resource("1.1")], "SetBlobSettings")  # nobody hears of it
+        await other.change_store(S, topic)
+        backend = await projects.backend(S)
+        assert isinstance(backend, Notified)
+        await store(backend, dicom(sop="1.1.1.2"))
+        await projects.tell(S, [Resource("1.1")], "SetBlobSettings", {"storageClass": "ARCHIVE"})
+        await other.change_store(S, {})
+        await store(await projects.backend(S), dicom(sop="1.1.1.3"))
+        told = [one.message for one in await made.journal.outbox.read(rows.letters)]
+    assert [(one.store, one.action, one.resource.path.rpartition("/")[2]) for one in told] == [
+        (str(S), "StoreInstances", "1.1.1.2"),
+        (str(S), "SetBlobSettings", "1.1"),
+    ]
+    await made.aclose()

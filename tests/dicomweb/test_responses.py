@@ -9,7 +9,7 @@ import pytest
 
 from gateway.dicomweb.reasons import Reason
 from gateway.dicomweb.reasons import WarningReason as Loss
-from gateway.dicomweb.responses import store_response, store_response_json, store_response_xml, store_status
+from gateway.dicomweb.responses import Detail, store_response, store_response_json, store_response_xml, store_status
 
 BASE = "https://example.org/dicom-web"
 
@@ -150,3 +150,25 @@ def test_client_dcmweb_finds_the_retrieve_url_in_the_xml(namespace: bool) -> Non
     assert list(attributes) == ["RetrieveURL", "FailedSOPSequence", "ReferencedSOPSequence"]
     assert attributes["RetrieveURL"].findtext(f"{prefix}Value") == f"{BASE}/studies/1.2"
     assert all(e.get("keyword") for e in root.iter(f"{prefix}DicomAttribute"))
+
+
+DETAIL = Detail(0x00991000, "somebody", "FailureDetail")
+
+
+def test_a_private_attribute_takes_a_whole_sentence() -> None:
+    sentence = "a long one, " * 20
+    answer = store_response(Result(failed=(Failed(detail=sentence), DUPLICATE)), BASE, DETAIL)
+    (known,), (unknown,) = answer["00081198"]["Value"], answer["0008119A"]["Value"]
+    assert list(known) == sorted(known) and "00000902" not in known
+    assert known["00990010"] == {"vr": "LO", "Value": ["somebody"]}
+    assert known["00991000"] == {"vr": "ST", "Value": [f"part 2: {DUPLICATE.detail}"]}
+    assert unknown["00991000"]["Value"] == [f"part 1: {sentence}"]
+    (cut,) = store_response(Result(failed=(Failed(detail="x" * 2000),)), BASE, DETAIL)["0008119A"]["Value"]
+    assert len(cut["00991000"]["Value"][0]) == 1024
+
+
+def test_it_is_named_in_xml() -> None:
+    root = ElementTree.fromstring(store_response_xml(Result(failed=(DUPLICATE,)), BASE, namespace=False, detail=DETAIL))  # noqa: S314 - our own
+    (found,) = root.iterfind(".//DicomAttribute[@keyword='FailureDetail']")
+    assert (found.get("tag"), found.get("vr"), found.get("privateCreator")) == ("00990000", "ST", "somebody")
+    assert found.findtext("Value") == f"part 2: {DUPLICATE.detail}"

@@ -28,10 +28,14 @@ from pydicom.encaps import generate_frames
 from pydicom.errors import InvalidDicomError
 
 from tests.origins import google_search
+from tests.origins.google_rest import VERSIONS, Rest
 from tests.origins.models import FAILURE_DETAIL, Model, json_model, xml
 
 PROJECT = "projects/p/locations/l/datasets/d"
 STORE = f"/v1/{PROJECT}/dicomStores/s/dicomWeb"
+MADE = "projects/p/locations/us-central1/datasets/{dataset}/dicomStores/{store}/dicomWeb"
+"""Stores that were made by API; all of them are this one by other names."""
+STORES = (STORE, STORE.replace("/v1/", "/v1beta1/"), *(f"{version}/{MADE}" for version in VERSIONS))
 EXPLICIT = "1.2.840.10008.1.2.1"
 NATIVE = frozenset({"1.2.840.10008.1.2", EXPLICIT, "1.2.840.10008.1.2.1.99"})
 """Not Big Endian: its pixels would have to be swapped."""
@@ -106,6 +110,7 @@ class Google:
         self.tokens = dict(tokens or {})
         self.counted = counted
         self.polls = polls
+        self.rest = Rest()
         self.calls: list[Call] = []
         self.instances: dict[str, Instance] = {}
         self._operations: dict[str, tuple[int, int]] = {}
@@ -126,19 +131,22 @@ class Google:
         app = web.Application(middlewares=[self._surround], client_max_size=1 << 30)
         study, series = "/studies/{study}", "/series/{series}"
         instance = f"{study}{series}/instances/{{instance}}"
-        for level, path in (("study", "/studies"), ("series", "/series"), ("series", f"{study}/series")):
-            app.router.add_get(STORE + path, self._searching(level), allow_head=False)
-        for path in ("/instances", f"{study}/instances", f"{study}{series}/instances"):
-            app.router.add_get(STORE + path, self._searching("instance"), allow_head=False)
-        for path in ("/studies", study):
-            app.router.add_post(STORE + path, self._store)
-        for path in (study, study + series, instance):
-            app.router.add_get(STORE + path + "/metadata", self._metadata, allow_head=False)
-            app.router.add_get(STORE + path, self._retrieve, allow_head=False)
-            app.router.add_delete(STORE + path, self._delete)
-        app.router.add_get(f"{STORE}{instance}/frames/{{frames}}", self._frames, allow_head=False)
-        app.router.add_get(f"{STORE}{instance}/bulkdata/{{path:.+}}", self._bulkdata, allow_head=False)
-        app.router.add_get(f"/v1/{PROJECT}/operations/{{number}}", self._operation, allow_head=False)
+        for store in STORES:
+            for level, path in (("study", "/studies"), ("series", "/series"), ("series", f"{study}/series")):
+                app.router.add_get(store + path, self._searching(level), allow_head=False)
+            for path in ("/instances", f"{study}/instances", f"{study}{series}/instances"):
+                app.router.add_get(store + path, self._searching("instance"), allow_head=False)
+            for path in ("/studies", study):
+                app.router.add_post(store + path, self._store)
+            for path in (study, study + series, instance):
+                app.router.add_get(store + path + "/metadata", self._metadata, allow_head=False)
+                app.router.add_get(store + path, self._retrieve, allow_head=False)
+                app.router.add_delete(store + path, self._delete)
+            app.router.add_get(f"{store}{instance}/frames/{{frames}}", self._frames, allow_head=False)
+            app.router.add_get(f"{store}{instance}/bulkdata/{{path:.+}}", self._bulkdata, allow_head=False)
+        for version in VERSIONS:
+            app.router.add_get(f"{version}/{PROJECT}/operations/{{number}}", self._operation, allow_head=False)
+        self.rest.add(app.router)
         return app
 
     # -- around every request
@@ -403,13 +411,14 @@ def _frames_of(one: Instance) -> list[bytes]:
 async def google(tokens: Mapping[str, Rights] | None = None, *, counted: bool = True, polls: int = 1) -> AsyncIterator[Google]:
     """The origin on a free loopback port, on the loop of the caller."""
     origin = Google(tokens, counted=counted, polls=polls)
-    runner = web.AppRunner(origin.app(), access_log=None)
+    runner = web.AppRunner(origin.app(), access_log=None, handler_cancellation=True)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         host, port = runner.addresses[0][:2]
         origin.url = f"http://{host}:{port}{STORE}"
+        origin.rest.root = f"http://{host}:{port}"
         yield origin
     finally:
         await runner.cleanup()

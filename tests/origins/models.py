@@ -101,5 +101,5 @@ def _child(vr: str, number: int, value: Any) -> ElementTree.Element:
 
 
 PARTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
-FAILURE_DETAIL = "00090097"
+FAILURE_DETAIL = "00991000"
 NAMES = {FAILURE_DETAIL: "FailureDetail"}

@@ -155,7 +155,16 @@ async def test_what_is_stored_is_told_in_xml_without_a_namespace(google: Google)
 
 
 async def test_one_that_fails_makes_it_a_conflict(google: Google) -> None:
-    assert (await stow(google, dicom(), b"nothing")).status == 409
+    """Which says why, and nothing of whoever it is about."""
+    answer = await stow(google, dicom(PatientName="Canary"), b"nothing")
+    assert answer.status == 409
+    root = ElementTree.fromstring(answer.body)  # noqa: S314 - the gateway's own answer
+    (detail,) = root.iterfind(".//DicomAttribute[@keyword='FailureDetail']")
+    assert detail.findtext("Value")
+    again = await stow(google, dicom(PatientName="Other"), Accept="application/dicom+json")
+    (failed,) = again.json["00081198"]["Value"]
+    assert (again.status, failed["00081197"]["Value"]) == (409, [272])
+    assert failed["00991000"]["vr"] == "ST" and "Canary" not in failed["00991000"]["Value"][0] and "00000902" not in failed
     assert len((await google.api("GET", WEB + "/instances")).json) == 1
 
 

@@ -282,7 +282,7 @@ async def test_a_preflight_is_answered_without_credentials_on_any_route(serve: S
         assert {"Authorization", "Content-Type", "Accept", "Range", "If-None-Match"} <= set(
             answer.headers["Access-Control-Allow-Headers"].split(", ")
         )
-        assert {"GET", "POST", "DELETE"} <= set(answer.headers["Access-Control-Allow-Methods"].split(", "))
+        assert {"GET", "POST", "PUT", "PATCH", "DELETE"} <= set(answer.headers["Access-Control-Allow-Methods"].split(", "))
     assert (await gate.ask("OPTIONS", "/studies", {"Origin": ORIGIN})).status == 401
 
 

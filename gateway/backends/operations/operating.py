@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from gateway import logs
+from gateway.backends.notifying.events import acting
 from gateway.backends.operations import deleting
 from gateway.backends.operations.work import Cancelled, Done, Job, Kind, Running
 from gateway.backends.projects import Projects, Registry
@@ -106,7 +107,10 @@ class Operating:
         :raises NotFound: when there is no such store.
         """
         await self._projects.backend(name)
+        before = await self._projects.class_of(name, resource)
         await self._projects.set_class(name, [resource], storage_class)
+        said = {"storageClass": storage_class, "previousStorageClass": before.storage_class}
+        await self._projects.tell(name, [resource], "SetBlobSettings", said)
         registry = await self._projects.registry()
         operation = await asyncio.to_thread(registry.operations.begin, name.parent, method, "")
         await asyncio.to_thread(registry.operations.end, operation, Counter(success=1))
@@ -126,9 +130,10 @@ class Operating:
         """Does what an operation is for, and says how it ended."""
         running = Running(begun, Job.of(begun.target), registry.operations)
         try:
-            done = await self._work(registry, running)
+            with acting(begun.method.rpartition(".")[2]):
+                done = await self._work(registry, running)
         except Cancelled:
-            done = _failed(running, HTTP_CANCELLED, "it was cancelled")
+            done = Done(running.counter, rpc_status(HTTP_CANCELLED, "it was cancelled"))
         except GatewayError as failed:
             done = _failed(running, failed.status, failed.message)
         except Exception as failed:

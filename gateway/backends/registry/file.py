@@ -75,7 +75,8 @@ class File:
         self._db = sqlite3.connect(folder / "registry.sqlite", timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         self._counter = _counter(folder / "registry.counter")
         try:
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            # Changes of metadata stand in it while they are made: what is forgotten is overwritten.
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
                 self._db.execute(f"PRAGMA {pragma}")
             self._migrate()
         except BaseException:

@@ -75,11 +75,11 @@ class Operations:
         response_type: str = "google.protobuf.Empty",
         error: Mapping[str, Any] | None = None,
     ) -> None:
-        """It is done, or has failed; what ended before stays as it was."""
+        """It is done, or has failed; what ended before stays as it was. What it was about is forgotten: that may hold values."""
         with self._file.change() as db:
             db.execute(
-                "UPDATE operation SET ended = ?, success = ?, failure = ?, pending = ?, response = ?, response_type = ?, error = ?"
-                " WHERE number = ? AND ended IS NULL",
+                "UPDATE operation SET ended = ?, success = ?, failure = ?, pending = ?, response = ?, response_type = ?, error = ?,"
+                " target = '', reached = '' WHERE number = ? AND ended IS NULL",
                 (
                     time.time(),
                     counter.success,

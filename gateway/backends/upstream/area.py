@@ -174,6 +174,10 @@ class Area:
         at = _slot(study)
         self._stamps[at : at + STAMP] = secrets.token_bytes(STAMP)
 
+    def renew(self) -> None:
+        """A write has passed, and nobody knows of which study."""
+        self._stamps[:] = secrets.token_bytes(SLOTS * STAMP)
+
     @property
     def taken(self) -> int:
         """Bytes on disk."""

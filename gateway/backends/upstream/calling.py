@@ -181,10 +181,12 @@ class Calling:
         """Whether what came is an answer to what was asked."""
         coded = _coded(response, call.headers)
         accepted = response.status in call.ok and not coded
-        ended = partial(self._ended, call.transaction, (number, seconds) if accepted else None)
+        sick = response.status in _PASSING
+        ended = partial(self._ended, call.transaction, (number, seconds) if accepted else None, sick)
         answer = Answer(response, self._name, ended, "" if self._own else caller().scope)
         if accepted:
-            self.breaker.begun(number, seconds)
+            if not sick:
+                self.breaker.begun(number, seconds)
             _be_patient(response, call.timeouts[0].idle)
             return answer
         if response.status in call.ok:
@@ -208,17 +210,19 @@ class Calling:
         else:
             self.breaker.good(number)
 
-    def _ended(self, transaction: Transaction, accepted: tuple[int, float] | None, read: int, failure: GatewayError | None) -> None:
+    def _ended(
+        self, transaction: Transaction, accepted: tuple[int, float] | None, sick: bool, read: int, failure: GatewayError | None
+    ) -> None:
         """An answer was closed; what was no answer to the question has been dealt with by `once`.
 
-        :param accepted: number of the call, and seconds to its first byte.
+        :param accepted: number of the call, and seconds to its first byte. :param sick: it is one that asks for time, and was wanted so.
         """
         if read:
             self.meter.received(transaction).inc(read)
         if accepted is None:
             return
         self._leave()
-        if failure is not None:
+        if failure is not None or sick:
             self.breaker.bad(accepted[0])
         else:
             self.breaker.good(*accepted)

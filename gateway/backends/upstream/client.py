@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
@@ -79,11 +80,22 @@ class Client:
         self._tries = tries
         self._budget = Budget(retry_budget)
         self._calling = Calling(name, breaker, in_flight, own=credentials.own, tls=tls)
+        self._borrowed = False
 
     @property
     def breaker(self) -> Breaker:
         """Whether the origin is being left alone."""
         return self._calling.breaker
+
+    def below(self, path: str) -> Client:
+        """Another root at the same origin: with the same connections, credentials, breaker and bound, which stay this one's to close.
+
+        :param path: encoded.
+        """
+        other = copy(self)
+        other.base = self.base + path.rstrip("/")
+        other._borrowed = True
+        return other
 
     async def ask(
         self,
@@ -93,7 +105,7 @@ class Client:
         transaction: Transaction,
         params: Sequence[tuple[str, str]] = (),
         headers: Mapping[str, str] | None = None,
-        body: bytes | AsyncIterator[bytes] | None = None,
+        body: bytes | AsyncIterator[bytes] | Outgoing | None = None,
         ok: Collection[int] = (200, 204, 206),
         root: bool = False,
     ) -> Answer:
@@ -102,11 +114,12 @@ class Client:
         :param path: below the base, percent-encoded where needed (``/studies``).
         :param params: names and values as they are; encoded here.
         :param headers: Accept and the like. With an Accept-Encoding the body comes as the origin coded it, without one uncoded.
-        :param body: with an iterator, a Content-Length among the headers keeps it from being sent chunked.
+        :param body: with an iterator, a Content-Length among the headers keeps it from being sent chunked. An `Outgoing` is for who wants
+            to stop it.
         :param ok: statuses that are answers; others raise (`refusals.translate`).
         :param root: the path is below scheme and host instead (Orthanc's REST API, Google's operations).
         """
-        outgoing = None if body is None else Outgoing(body, self._timing(transaction)[0].idle)
+        outgoing = body if body is None or isinstance(body, Outgoing) else Outgoing(body, self._timing(transaction)[0].idle)
         url = URL((self._root if root else self.base) + path + _query(params), encoded=True)
         call = Call(method, url, transaction, headers, outgoing, ok, self._timing(transaction))
         self._budget.called()
@@ -139,7 +152,9 @@ class Client:
         return self._by_transaction.get(transaction, self._timeouts)
 
     async def aclose(self) -> None:
-        """Closes all connections."""
+        """Closes all connections, unless they are another one's."""
+        if self._borrowed:
+            return
         await self.credentials.aclose()
         await self._calling.aclose()
 

@@ -47,6 +47,17 @@ def test_a_write_changes_the_study_and_the_store_and_nothing_else(shared: Genera
     assert shared.of_study("a", "1.1") not in (before[1], after[1])
 
 
+def test_everything_can_be_made_new(shared: Generations, path: Path) -> None:
+    other = Generations(path)
+    before = shared.of_store("a"), shared.of_study("a", "1.1"), shared.of_study("b", "1.2")
+    other.renew()
+    assert not {shared.of_store("a"), shared.of_study("a", "1.1"), shared.of_study("b", "1.2")} & set(before)
+    other.close()
+    again = Generations(path)
+    assert again.of_study("a", "1.1") == shared.of_study("a", "1.1")
+    again.close()
+
+
 def test_two_who_open_a_file_see_the_same(shared: Generations, path: Path) -> None:
     other = Generations(path)
     for number in range(100):

@@ -8,14 +8,19 @@ from pathlib import Path
 import pytest
 
 from gateway.backends.memory import MemoryBackend
+from gateway.backends.notifying import rows
+from gateway.backends.notifying.notifications import Notifications
+from gateway.backends.operations.operating import Operating
+from gateway.backends.operations.work import Done, Job, Running
 from gateway.backends.projects import CONFIGURED
 from gateway.backends.registry.datasets import Page
 from gateway.dicomweb.query import Query
 from gateway.dicomweb.resources import Resource
 from gateway.errors import NotFound
 from gateway.healthcare.names import StoreName
+from gateway.healthcare.operations import Counter
 from tests.backends.made import dicom, store
-from tests.backends.registered import D, S, ended, filled, operated
+from tests.backends.registered import D, S, ended, filled, opened, operated
 
 
 class Slow(MemoryBackend):
@@ -87,3 +92,37 @@ async def test_a_deleted_study_leaves_no_storage_class_behind(tmp_path: Path) ->
         await ended(operating, await operating.delete(S, Resource("1.1"), "DeleteStudy"))
         await store(backend, dicom())
         assert (await projects.class_of(S, resource)).storage_class == "STANDARD"
+
+
+async def test_others_hear_of_what_an_operation_does_under_its_name(tmp_path: Path) -> None:
+    """An import stores like everybody else, and tells only those who want to hear of imports."""
+
+    class Importing:
+        stops = False
+
+        async def work(self, running: Running) -> Done:
+            await store(await projects.backend(S), dicom(sop="1.1.1.2"))
+            return Done(Counter(success=1))
+
+    config = {
+        "notificationConfigs": [
+            {"pubsubTopic": "projects/p/topics/few"},
+            {"pubsubTopic": "projects/p/topics/all", "sendForBulkImport": True},
+        ]
+    }
+    made = Notifications(tmp_path / "outbox")
+    async with opened(tmp_path, notified=made.made) as projects:
+        operating = Operating(projects, {"import": Importing()})
+        await filled(projects)
+        await projects.change_store(S, config)
+        await ended(operating, await operating.run(Job("import", S), "google.cloud.healthcare.v1.dicom.DicomService.ImportDicomData"))
+        await operating.begin_class(S, Resource("1.1"), "ARCHIVE", "SetBlobStorageSettings")
+        await ended(operating, await operating.delete(S, Resource("1.1"), "google.cloud.healthcare.v1.dicomweb.DicomService.DeleteStudy"))
+        told = [one.message for one in await made.journal.outbox.read(rows.letters)]
+        await operating.aclose()
+    assert [(one.target.rpartition("/")[2], one.action) for one in told] == [
+        ("all", "ImportDicomData"),
+        *((topic, action) for action in ("SetBlobSettings", "DeleteStudy") for topic in ("few", "all")),
+    ]
+    assert told[1].extra == {"storageClass": "ARCHIVE", "previousStorageClass": "STANDARD"}
+    await made.aclose()

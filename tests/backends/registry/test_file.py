@@ -69,3 +69,13 @@ def test_deletions_that_version_1_had_begun_are_taken_along(tmp_path: Path) -> N
     job = Job.of(target)
     assert (job.kind, job.store.store, job.about, reached) == ("delete", "s", {"study": "1.1", "series": None}, "")
     file.close()
+
+
+def test_what_is_forgotten_is_overwritten(tmp_path: Path) -> None:
+    file = File(tmp_path)
+    with file.change() as db:
+        insert(db, "INSERT INTO dataset VALUES (?, ?, ?)", ("n", "p", b"Doe^John"), "dataset")
+    with file.change() as db:
+        db.execute("DELETE FROM dataset")
+    file.close()
+    assert b"Doe^John" not in (tmp_path / "registry.sqlite").read_bytes()

@@ -52,6 +52,13 @@ def test_a_write_of_the_study_in_any_worker_ends_it(tmp_path: Path, when: str) -
     assert area.find(KEY) is None
 
 
+def test_a_write_that_nobody_can_place_ends_everything(tmp_path: Path) -> None:
+    area, other = Area(tmp_path / "area", 100), Area(tmp_path / "area", 100)
+    area.keep(KEY, resting(area), area.stamp("1.1"))
+    other.renew()
+    assert area.find(KEY) is None
+
+
 def test_what_others_change_is_seen_after_a_while(tmp_path: Path) -> None:
     area = Area(tmp_path / "area", 100, fresh=-1)
     area.keep(KEY, resting(area), area.stamp("1.1"))
