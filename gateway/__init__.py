@@ -2,7 +2,7 @@
 
     cli  config  sections/  cgroup  hints  toml   what is asked for
     server  supervisor  listening  ...     processes, signals, sockets
-    app  opening                           settings -> stores -> web application
+    app  opening  opening_*                settings -> stores -> web application
     web/        HTTP, one file per service of PS3.18
         routes       every URL on one screen
         middleware   what surrounds each request    mishaps   errors on purpose
@@ -10,9 +10,11 @@
         composing  metadataparts  bulkparts  assembling   a store of metadata and bulk data
         status  statuspage  figures  viewer   pages for people
         documents  conditional  encoding  compression  kept   a JSON or XML document as an answer
+        healthcare*  the Cloud Healthcare API       relaying  rewriting   what is bound to the real one passes through
         capabilities  wadl  openapi  description  parameters   what the routes say of themselves
         public_url   scheme, host and prefix that the client sees
         sending      a body onto the socket by the cheapest way    reframing   as dcmweb reads it
+    transfers/  whole stores from and to folders and buckets
     streams     socket chunks -> multipart scanner -> header peek -> Upload
     backends/   where instances rest
         base         the protocol and its values        memory   the reference
@@ -23,6 +25,8 @@
         cached/      a backend around a backend: remembers, and asks once for many
         pictured/    a backend around a backend: pixels in other transfer syntaxes, and as pictures
         spool/       a local store that delivers to others
+        notifying/   a backend around a backend: others are told what is stored and deleted
+        relays  leases  projects that are bound to the real Cloud Healthcare API, and backends that are open while they are used
         federation   several stores as one              merging/    what it shares with the spool
         caller       who asks, for origins that want to know
     pixels/     decoded, encoded and drawn by processes of their own
@@ -32,7 +36,7 @@
     ---- below this line nothing does I/O, or knows asyncio, aiohttp, sqlite3 or metrics ----
     dicomweb/   messages of PS3.18: resources, media, multipart, framing, query, matching, responses
     dicom/      bytes of PS3.5 and PS3.10: header (peek), elements (walk), frames, metadata, native, tables (of pydicom);
-                composing, encoding: back from DICOM JSON to bytes
+                composing, encoding: back from DICOM JSON to bytes     patching: some attributes of a file exchanged
     errors      one tree; each error knows its HTTP status
 
 Imports go down this list and never up; import-linter holds the house to it (pyproject.toml).

@@ -13,17 +13,26 @@ import aiofiles
 import aiofiles.os
 from aiohttp import web
 
+from gateway import opening_relays
 from gateway.backends.catalog import DEFAULT
+from gateway.backends.notifying.notifications import Notifications
+from gateway.backends.operations import updating
 from gateway.backends.operations.operating import Operating
+from gateway.backends.operations.work import Kind
 from gateway.backends.projects import Projects
 from gateway.config import Settings
 from gateway.dicomweb.multipart import MultipartLimits
+from gateway.healthcare.names import parsed_store_name
 from gateway.metrics import Transaction
 from gateway.opening import Opening
-from gateway.sections.google import Emulator
+from gateway.sections.google import Emulator, Healthcare
 from gateway.sections.limits import Limits as LimitSettings
 from gateway.sections.stores import Store
 from gateway.streams import Budget, IntakeLimits
+from gateway.transfers import exporting, importing
+from gateway.transfers.folders import Folder
+from gateway.transfers.places import Allowed, Place, Places
+from gateway.transfers.uris import Uri
 from gateway.web import middleware
 from gateway.web import repeats as repeating
 from gateway.web.bulkparts import BulkArea
@@ -37,6 +46,7 @@ from gateway.web.status import STATUS, Shown, Status
 from gateway.web.viewer import VIEWER, Source, Viewer
 
 SERVICE: web.AppKey[Service] = web.AppKey("service", Service)
+NOTIFICATIONS: web.AppKey[Notifications] = web.AppKey("notifications", Notifications)
 
 
 async def build(settings: Settings, *, slot: int = 0) -> web.Application:
@@ -47,13 +57,23 @@ async def build(settings: Settings, *, slot: int = 0) -> web.Application:
     """
     opening = await asyncio.to_thread(Opening, settings)  # it looks how many CPUs there are
     catalog = await opening.catalog()
-    projects = Projects(catalog, settings.data / "_healthcare", opening.made, creating=settings.healthcare.create)
-    operating = Operating(projects)
+    notifications = opening.notifications
+    creating, notified = settings.healthcare.create, notifications.made
+    projects = Projects(catalog, settings.data / "_healthcare", opening.made, creating=creating, notified=notified)
+    budget, limits = Budget(settings.limits.buffered_bytes), intake_limits(settings.limits)
+    transfers = Places(bucket_opener(settings.healthcare), Folder, allowed(settings.healthcare))
+    kinds: dict[str, Kind] = {
+        importing.KIND: importing.Importing(projects, transfers, limits, budget, lambda name: operating.deleting(name)),
+        exporting.KIND: exporting.Exporting(projects, transfers),
+        updating.KIND: updating.Updating(projects, lambda name: operating.deleting(name)),
+    }
+    operating = Operating(projects, kinds)
     await operating.begin()
+    await notifications.begin(lambda name: projects.backend(parsed_store_name(name)))
     service = Service(
         catalog,
-        Budget(settings.limits.buffered_bytes),
-        intake_limits(settings.limits),
+        budget,
+        limits,
         _search_limits(settings.limits),
         settings.server.public_url,
         settings.limits.stow_in_flight,
@@ -63,6 +83,8 @@ async def build(settings: Settings, *, slot: int = 0) -> web.Application:
         projects=projects,
         operating=operating,
         bulk=BulkArea(settings.data / "_bulk", settings.limits.bulk_bytes),
+        allowed=transfers.allowed,
+        relays=await opening_relays.relays(opening, settings),
     )
     in_flight = InFlight()
     transactions: dict[object, Transaction] = {}
@@ -78,6 +100,7 @@ async def build(settings: Settings, *, slot: int = 0) -> web.Application:
     app = web.Application(middlewares=[middleware.make(edge, in_flight)], client_max_size=1 << 16)
     app[IN_FLIGHT] = in_flight
     app[SERVICE] = service
+    app[NOTIFICATIONS] = notifications
     app[REPEATS] = repeats
     app[VIEWER] = await _viewer(settings)
     app[STATUS] = Status(shown(settings.stores), tokens=edge.tokens, viewer=app[VIEWER] is not None)
@@ -85,6 +108,22 @@ async def build(settings: Settings, *, slot: int = 0) -> web.Application:
     app.on_response_prepare.append(middleware.on_prepare(edge))
     app.on_cleanup.append(_close)
     return app
+
+
+def allowed(healthcare: Healthcare) -> Allowed:
+    """Where callers may import from and export to."""
+    return Allowed(healthcare.folders, healthcare.buckets)
+
+
+def bucket_opener(healthcare: Healthcare) -> Callable[[Uri], Place]:
+    """Opens buckets; what is needed for that is loaded when there is one."""
+
+    def bucket(uri: Uri) -> Place:
+        from gateway.transfers.buckets import Endpoints
+
+        return Endpoints(healthcare.gcs_endpoint, healthcare.s3_endpoint).bucket(uri)
+
+    return bucket
 
 
 async def _viewer(settings: Settings) -> Viewer | None:
@@ -124,9 +163,12 @@ async def _close(app: web.Application) -> None:
     service = app[SERVICE]
     if service.operating is not None:
         await service.operating.aclose()
+    await app[NOTIFICATIONS].stop()
     if service.projects is not None:
         await service.projects.aclose()
-    await app[SERVICE].catalog.aclose()
+    if service.relays is not None:
+        await service.relays.aclose()
+    await service.catalog.aclose()
 
 
 def intake_limits(limits: LimitSettings) -> IntakeLimits:

@@ -1,4 +1,4 @@
-"""The command line: ``dicomweb-gateway serve | check-config | import | spool | fsck | rebuild-index``.
+"""The command line: ``dicomweb-gateway serve | check-config | import | export | spool | fsck | rebuild-index``.
 
 Commands return their exit code: 0, 1 when something was refused, found or cut off, 2 when settings or arguments are wrong.
 What takes long to load is imported by the command that needs it.
@@ -10,7 +10,7 @@ import asyncio
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,9 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from gateway import config, terminal
+from gateway.cli_notifications import notifications
 from gateway.cli_spool import spool
+from gateway.cli_transfer import export, import_
 from gateway.config import ConfigError, Settings
 from gateway.errors import GatewayError
 from gateway.exits import FAILED, MISCONFIGURED, OK
@@ -41,6 +43,9 @@ First steps:
 )
 
 app.command(spool)
+app.command(notifications)
+app.command(import_, name="import")
+app.command(export)
 
 ConfigFile = Annotated[Path | None, Parameter(name="--config", env_var="GATEWAY_CONFIG")]
 Data = Annotated[Path | None, Parameter(name="--data")]
@@ -199,59 +204,6 @@ def _upstream(url: str | None, profile: str | None) -> dict[str, Any]:
     if url is None:
         return {}
     return {"stores": {"default": {"backend": "upstream", "url": url} | ({"profile": profile} if profile else {})}}
-
-
-@app.command(name="import")
-def import_(*paths: Path, store: StoreName = "default", config: ConfigFile = None, data: Data = None) -> int:
-    """Stores files from disk; a server may run on the same data meanwhile.
-
-    Each file is checked as one that comes by STOW-RS. Those that are refused are listed with the reason, and the exit code is 1.
-
-    Examples:
-
-        dicomweb-gateway import ~/scans more/image.dcm
-
-        dicomweb-gateway import --store research --config gateway.toml /mnt/cd
-
-    Parameters
-    ----------
-    paths
-        Files, and folders that are searched for files.
-    store
-        Name of the store.
-    config
-        TOML file with settings.
-    data
-        Folder that holds what is stored [./data].
-    """
-    from gateway.importing import Imported, find_files, import_files
-
-    if not paths:
-        raise ConfigError("import: name at least one file or folder")
-    settings = _load(config, data)
-    _local(settings, store)
-    try:
-        files = find_files(paths)
-    except FileNotFoundError as error:
-        raise ConfigError(f"import: {error} does not exist") from None
-
-    async def run(advance: Callable[[int], None]) -> Imported:
-        from gateway.app import intake_limits
-        from gateway.opening import Opening
-        from gateway.streams import Budget
-
-        opening = Opening(settings)
-        try:
-            backend = await opening.store(store)
-            return await import_files(backend, files, intake_limits(settings.limits), Budget(settings.limits.buffered_bytes), advance)
-        finally:
-            await opening.aclose()
-
-    with terminal.progress("Importing", len(files)) as advance:
-        imported = asyncio.run(run(advance))
-    terminal.table("Refused", ("File", "Reason"), [(str(path), reason) for path, reason in imported.refused])
-    terminal.say(f"{imported.stored} stored, {len(imported.refused)} refused, of {len(files)} files")
-    return FAILED if imported.refused else OK
 
 
 @app.command

@@ -27,6 +27,7 @@ from gateway.hints import ENVIRONMENT, NESTING, PREFIX, explain
 from gateway.sections.base import MIB
 from gateway.sections.google import Emulator, Healthcare
 from gateway.sections.limits import Cache, Limits
+from gateway.sections.notifications import Notifications
 from gateway.sections.pixels import Pixels
 from gateway.sections.server import Log, Server
 from gateway.sections.stores import Store
@@ -66,6 +67,8 @@ class Settings(BaseSettings):
     """What Google's clients may do."""
     emulator: Emulator = Emulator()
     """Errors on purpose."""
+    notifications: Notifications = Notifications()
+    """How others are told what is stored and deleted."""
     stores: dict[str, Store] = Field({}, validate_default=True)
     """Store name -> store; "default" always exists and is served at /dicom-web, the others at /stores/NAME/dicom-web."""
 
@@ -104,11 +107,21 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _own_files_are_nobody_s(self) -> Settings:
+        own = [self.data.absolute(), *(store.root.absolute() for store in self.stores.values() if store.keeps_files)]
+        for folder in self.healthcare.folders:
+            if any(folder == one or folder in one.parents or one in folder.parents for one in own):
+                raise ValueError(f"healthcare.folders: {folder} holds, or is in, what the gateway itself keeps; name another one")
+        return self
+
+    @model_validator(mode="after")
     def _one_token_for_one_reader(self) -> Settings:
-        passing = [name for name, store in self.stores.items() if store.credentials.kind == "pass_through"]
+        origins = {f"stores.{name}": store.credentials for name, store in self.stores.items()}
+        origins |= {f"healthcare.relays.{name}": relay.credentials for name, relay in self.healthcare.relays.items()}
+        passing = [name for name, shown in origins.items() if shown.kind == "pass_through"]
         if passing and self.server.token_file is not None:
             raise ValueError(
-                f"stores.{passing[0]}: pass_through shows the origin what callers send, which would be the gateway's own tokens; "
+                f"{passing[0]}: pass_through shows the origin what callers send, which would be the gateway's own tokens; "
                 "leave server.token_file out"
             )
         return self

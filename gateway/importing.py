@@ -7,32 +7,36 @@ waits for the disk. A server may run on the same store meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from gateway.backends.base import Backend, Failed, Upload
-from gateway.dicomweb.reasons import Reason
-from gateway.errors import InstanceError
-from gateway.streams import Budget, IntakeLimits, file_intake
-
-GROUP = 64
-"""Files in one group: enough to make a commit cheap, few enough to see progress."""
+from gateway.backends.base import Backend
+from gateway.backends.notifying.events import acting
+from gateway.streams import Budget, IntakeLimits, file_chunks
+from gateway.transfers.importing import groups, sources
+from gateway.transfers.places import Hands
+from gateway.transfers.storing import GROUP, Source, Storing
+from gateway.transfers.uris import Pattern
 
 AT_ONCE = 4
 """Groups that are under way together."""
+
+ACTION = "ImportDicomData"
+"""What those are told who hear of imports."""
 
 
 @dataclass(slots=True)
 class Imported:
     """What became of the files.
 
-    :param refused: file and reason, in the order in which they were met.
+    :param refused: name of the file and reason, in the order in which they were met.
     """
 
     stored: int = 0
-    refused: list[tuple[Path, str]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -65,45 +69,47 @@ async def import_files(
     :param done: is told how many more files are through.
     :raises OutOfStorage: when there is no room; what was stored until then stays.
     """
+    return await _import(backend, _in_groups(files), Storing(limits, budget), done)
+
+
+async def import_found(
+    backend: Backend, hands: Hands, pattern: Pattern, limits: IntakeLimits, budget: Budget, done: Callable[[int], None]
+) -> Imported:
+    """Stores the files of a folder or bucket, likewise."""
+
+    async def found() -> AsyncGenerator[Sequence[Source], None]:
+        async with aclosing(groups(hands, pattern, "")) as all_groups:
+            async for _, group in all_groups:
+                yield sources(hands, group)
+
+    return await _import(backend, found(), Storing(limits, budget), done)
+
+
+async def _in_groups(files: Sequence[Path]) -> AsyncGenerator[Sequence[Source], None]:
+    for start in range(0, len(files), GROUP):
+        yield [Source(str(path), partial(file_chunks, path)) for path in files[start : start + GROUP]]
+
+
+async def _import(
+    backend: Backend, line: AsyncGenerator[Sequence[Source], None], storing: Storing, done: Callable[[int], None]
+) -> Imported:
     imported = Imported()
-    groups = deque(files[start : start + GROUP] for start in range(0, len(files), GROUP))
+    taking = asyncio.Lock()
 
     async def work() -> None:
-        while groups:
-            group = groups.popleft()
-            await _store(backend, group, limits, budget, imported)
+        while True:
+            async with taking:
+                group = await anext(line, None)
+            if group is None:
+                return
+            outcome = await storing.store(backend, group)
+            imported.stored += len(outcome.stored)
+            imported.refused += [(group[one.number].name, one.detail) for one in outcome.refused]
             done(len(group))
 
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(AT_ONCE):
-            tasks.create_task(work())
+    async with aclosing(line):
+        with acting(ACTION):
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(AT_ONCE):
+                    tasks.create_task(work())
     return imported
-
-
-async def _store(backend: Backend, group: Sequence[Path], limits: IntakeLimits, budget: Budget, imported: Imported) -> None:
-    failed: list[Failed] = []
-    result = await backend.store(_uploads(group, limits, budget, failed))
-    imported.stored += len(result.stored)
-    failed += result.failed
-    imported.refused += [(group[one.part - 1], one.detail) for one in sorted(failed, key=lambda one: one.part)]
-
-
-async def _uploads(group: Sequence[Path], limits: IntakeLimits, budget: Budget, failed: list[Failed]) -> AsyncIterator[Upload]:
-    """An upload for each file; `part` is its place in the group, from 1."""
-    for number, path in enumerate(group, 1):
-        intake = file_intake(path, limits, budget)
-        try:
-            async for upload in intake.uploads():
-                yield replace(upload, part=number, body=_readable(upload.body))
-        except OSError as error:
-            failed.append(Failed(number, Reason.OUT_OF_RESOURCES, f"cannot be read: {error.strerror}"))
-        failed += [replace(one, part=number) for one in intake.failed]
-
-
-async def _readable(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """A file that cannot be read to its end is that instance's failure and nobody else's."""
-    try:
-        async for piece in body:
-            yield piece
-    except OSError as error:
-        raise InstanceError(Reason.OUT_OF_RESOURCES, f"cannot be read: {error.strerror}") from error

@@ -154,6 +154,27 @@ SPOOL_FAILED = Counter(
     "gateway_spool_failed_instances", "Instances that did not arrive, each time that it was tried.", ["store", "destination"]
 )
 
+# Notifications: `receiver` is its kind; who it is, callers of the API may choose. `loss` is why one was given up.
+NOTIFICATIONS_SENT = Counter("gateway_notifications_sent_messages", "Notifications that were taken.", ["receiver"])
+NOTIFICATIONS_FAILED = Counter(
+    "gateway_notifications_failed_messages", "Notifications that were not taken, each time that it was tried.", ["receiver"]
+)
+NOTIFICATIONS_DROPPED = Counter(
+    "gateway_notifications_dropped_messages", "Notifications that were given up: too old, or set aside while there was no room.", ["loss"]
+)
+NOTIFICATIONS_WAITING = Gauge(
+    "gateway_notifications_waiting_messages", "Notifications that wait to be sent.", ["receiver"], multiprocess_mode="livesum"
+)
+NOTIFICATIONS_OLDEST_SECONDS = Gauge(
+    "gateway_notifications_oldest_seconds", "For how long the oldest of them has waited.", ["receiver"], multiprocess_mode="livemax"
+)
+NOTIFICATIONS_SET_ASIDE = Gauge(
+    "gateway_notifications_set_aside_messages",
+    "Notifications that were refused too often and wait for people.",
+    ["receiver"],
+    multiprocess_mode="livesum",
+)
+
 # Pixels: `work` is what is done, `end` what became of it.
 PixelWork = Literal["render", "transcode", "survey", "other"]
 PixelEnd = Literal["ready", "made", "undoable", "failed", "memory", "late", "crashed", "left", "busy"]

@@ -39,6 +39,7 @@ from gateway.backends.pictured.pictured import Pictured
 from gateway.backends.pictured.reading import Shelf
 from gateway.backends.pictured.sources import Sources
 from gateway.backends.policy import OnDuplicate
+from gateway.backends.projects import CONFIGURED
 from gateway.backends.spool.routing import Route, Router
 from gateway.backends.spool.spooled import FOLDER, Spooled
 from gateway.backends.upstream.area import Area
@@ -54,6 +55,8 @@ from gateway.config import Settings
 from gateway.dicom.elements import Limits
 from gateway.dicomweb.media import EXPLICIT_LITTLE_ENDIAN
 from gateway.errors import NotFound, StoreUnavailable
+from gateway.healthcare.names import StoreName
+from gateway.opening_notifications import notifications_of, targets_of
 from gateway.pixels.limits import PixelLimits
 from gateway.pixels.pool import Pool
 from gateway.sections.limits import Limits as LimitSettings
@@ -96,7 +99,8 @@ class Opening:
         self._stores: dict[str, Backend] = {}
         self._pool = pool_of(settings)
         self._pixel_limits = pixel_limits(settings.pixels)
-        self._opened: list[Closing] = [self._pool]  # closed last
+        self.notifications = notifications_of(settings)
+        self._opened: list[Closing] = [self._pool, self.notifications]  # closed last
         self._memory = MemoryTier(settings.cache.memory_bytes)
         self._disk: DiskTier | None = None
         self._tiers_open = False
@@ -125,7 +129,8 @@ class Opening:
             store = self._settings.stores.get(name)
             if store is None:
                 raise NotFound(f"there is no store {name!r}; the settings have {', '.join(sorted(self._settings.stores))}")
-            self._stores[name] = await self._open(name, store)
+            opened = await self._open(name, store)
+            self._stores[name] = self.notifications.around(opened, str(StoreName(CONFIGURED, name)), targets_of(store))
             self._opened.append(self._stores[name])
         return self._stores[name]
 
@@ -134,6 +139,14 @@ class Opening:
         await self._open_tiers()
         store = Store(root=folder)
         return self._pictured(folder.name, store, _Inner(await self._local(store), await _stamps(store), exact=True))
+
+    async def relayed(self, name: str, store: Store, client: Client, stamps: Generations) -> Backend:
+        """A DICOM store behind a relay; the caller calls `aclose`.
+
+        :param client: of its DICOMweb root. :param stamps: of all stores of the relay.
+        """
+        await self._open_tiers()
+        return self._pictured(name, store, await self._asked(name, store, client, stamps))
 
     async def aclose(self) -> None:
         """Closes what was opened."""
@@ -184,8 +197,9 @@ class Opening:
         return replace(inner, backend=spooled)
 
     async def _origin(self, name: str, store: Store) -> _Inner:
-        stamps = await _stamps(store)
-        client = await asyncio.to_thread(client_of, name, store)
+        return await self._asked(name, store, await asyncio.to_thread(client_of, name, store), await _stamps(store))
+
+    async def _asked(self, name: str, store: Store, client: Client, stamps: Generations) -> _Inner:
         area = await asyncio.to_thread(Area, store.root / "area", store.origin.area_bytes // self._settings.workers)
         origin = Origin(
             client,

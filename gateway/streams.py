@@ -237,12 +237,8 @@ async def single_events(chunks: AsyncIterator[bytes]) -> AsyncGenerator[Event, N
     yield End()
 
 
-async def _file_chunks(path: Path) -> AsyncGenerator[bytes, None]:
+async def file_chunks(path: Path) -> AsyncGenerator[bytes, None]:
+    """A file on disk, as a request would bring it."""
     async with aiofiles.open(path, "rb") as file:
         while chunk := await file.read(FILE_PIECE):
             yield chunk
-
-
-def file_intake(path: Path, limits: IntakeLimits, budget: Budget) -> Intake:
-    """A file on disk as an intake of one instance: `import` goes the way of a request."""
-    return Intake(single_events(_file_chunks(path)), limits, budget)

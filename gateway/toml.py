@@ -13,6 +13,7 @@ from gateway.config import Settings
 from gateway.sections.base import Section
 from gateway.sections.google import Emulator, Healthcare
 from gateway.sections.limits import Cache, Limits
+from gateway.sections.notifications import Notifications
 from gateway.sections.pixels import Pixels
 from gateway.sections.server import Log, Server
 from gateway.sections.stores import Credentials, Origin, Spool, Store, foreign_keys
@@ -28,6 +29,24 @@ _ROUTE = """\
 # [[stores.default.routes]]
 # when = { Modality = "MR", InstitutionName = "North*" }
 # to = ["default", "research"]"""
+
+_NOTIFY = """\
+# Who is told what is stored and deleted: a webhook or a topic; as many of these tables as there are receivers.
+# [[stores.default.notify]]
+# webhook = "https://example.org/hook"
+# secret_file = "/run/secrets/hook"
+# [[stores.default.notify]]
+# pubsub_topic = "projects/PROJECT/topics/TOPIC"
+# send_for_bulk_import = true"""
+
+_RELAY = """\
+# A project that is bound to the real API: requests below it pass through. With location and dataset that dataset alone;
+# credentials (Google's own, by default) and origin as for stores; stores: how many DICOM stores of it are open at once.
+# [healthcare.relays.cloud]
+# project = "my-project"
+# url = "https://healthcare.googleapis.com"
+# cache = true
+# stores = 32"""
 
 
 def effective(settings: Settings) -> str:
@@ -52,6 +71,9 @@ def _table(name: str, table: BaseModel) -> Iterator[str]:
             continue
         if isinstance(value, BaseModel):
             yield from _table(f"{name}.{key}", value)
+        elif isinstance(value, dict) and any(isinstance(one, BaseModel) for one in value.values()):
+            for inner, one in value.items():
+                yield from _table(f"{name}.{key}.{_key(inner)}", one)
         elif isinstance(value, dict):
             yield f"\n[{name}.{key}]\n" + "\n".join(_lines(value))
         else:
@@ -81,6 +103,7 @@ def reference() -> str:
         "pixels": Pixels,
         "healthcare": Healthcare,
         "emulator": Emulator,
+        "notifications": Notifications,
         "stores.default": Store,
         "stores.default.credentials": Credentials,
         "stores.default.origin": Origin,
@@ -88,13 +111,13 @@ def reference() -> str:
     }
     data = "\n".join(_described(Settings, ["data"]))
     tables = (f"{_comment(_summary(kind))}\n[{name}]\n" + "\n".join(_described(kind)) for name, kind in kinds.items())
-    return "\n\n".join([_HEAD + "\n" + data, *tables, _ROUTE]) + "\n"
+    return "\n\n".join([_HEAD + "\n" + data, *tables, _ROUTE, _NOTIFY, _RELAY]) + "\n"
 
 
 def _described(model: type[BaseModel], names: list[str] | None = None) -> Iterator[str]:
     for name in names or model.model_fields:
         field = model.model_fields[name]
-        if isinstance(field.get_default(), BaseModel) or name == "routes":
+        if isinstance(field.get_default(), BaseModel) or name in ("routes", "notify"):
             continue  # a table of its own
         yield _comment(f"{field.description}{_choices(field.annotation)}")
         value = field.get_default()

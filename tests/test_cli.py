@@ -74,11 +74,11 @@ def scans(folder: Path, count: int = 3) -> Path:
 def test_help_names_every_command_and_shows_first_steps(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == OK
-    for word in ("serve", "check-config", "import", "fsck", "rebuild-index", "curl http://127.0.0.1:8080/dicom-web/studies"):
+    for word in ("serve", "check-config", "import", "export", "fsck", "rebuild-index", "curl http://127.0.0.1:8080/dicom-web/studies"):
         assert word in out
 
 
-@pytest.mark.parametrize("command", ["serve", "check-config", "import", "fsck", "rebuild-index"])
+@pytest.mark.parametrize("command", ["serve", "check-config", "import", "export", "fsck", "rebuild-index"])
 def test_each_command_explains_each_of_its_flags(run: Run, command: str) -> None:
     code, out, _ = run(command, "--help")
     assert code == OK

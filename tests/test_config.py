@@ -167,3 +167,11 @@ def test_every_key_says_what_it_is_for() -> None:
     for section in [cast("type[BaseModel]", Settings), *sections]:
         for name, field in section.model_fields.items():
             assert field.description, f"{section.__name__}.{name}"
+
+
+def test_callers_do_not_import_from_what_the_gateway_keeps(tmp_path: Path) -> None:
+    store = {"backend": "local", "root": tmp_path / "store"}
+    for folder in (tmp_path, tmp_path / "data", tmp_path / "data" / "x", tmp_path / "store"):
+        with pytest.raises(ValidationError, match=r"healthcare\.folders"):
+            Settings(data=tmp_path / "data", stores={"default": store}, healthcare={"folders": [folder]})
+    Settings(data=tmp_path / "data", stores={"default": store}, healthcare={"folders": [tmp_path / "data2"]})

@@ -11,8 +11,12 @@ from gateway.backends.base import Failed, Stored, StoreResult, Upload
 from gateway.dicom.header import Instance
 from gateway.dicomweb.reasons import Reason
 from gateway.errors import InstanceError, OutOfStorage
-from gateway.importing import GROUP, Imported, find_files, import_files
+from gateway.importing import Imported, find_files, import_files, import_found
 from gateway.streams import Budget, IntakeLimits
+from gateway.transfers.folders import Folder
+from gateway.transfers.places import Hands
+from gateway.transfers.storing import GROUP
+from gateway.transfers.uris import parse_pattern
 from tests.tiny import part10
 
 
@@ -96,7 +100,7 @@ async def test_refused_files_are_named_with_their_reason_and_hold_up_nobody(tmp_
     ]
     imported = await run(Keeping(), files)
     assert imported.stored == 2
-    assert [path.name for path, _ in imported.refused] == ["1", "2"]
+    assert [Path(name).name for name, _ in imported.refused] == ["1", "2"]
     assert all(reason for _, reason in imported.refused)
 
 
@@ -107,7 +111,7 @@ async def test_what_the_backend_refuses_is_named(tmp_path: Path) -> None:
             return StoreResult((), tuple(failed))
 
     files = [write(tmp_path, str(number), part10(instance=f"1.2.{number}")) for number in range(2)]
-    assert (await run(Refusing(), files)).refused == [(file, "a duplicate") for file in files]
+    assert (await run(Refusing(), files)).refused == [(str(file), "a duplicate") for file in files]
 
 
 async def test_a_file_that_cannot_be_read_is_refused_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,10 +119,22 @@ async def test_a_file_that_cannot_be_read_is_refused_alone(tmp_path: Path, monke
     files[1].unlink()
     imported = await run(Keeping(), files)
     assert imported.stored == 2
-    assert imported.refused == [(files[1], "cannot be read: No such file or directory")]
+    assert imported.refused == [(str(files[1]), "cannot be read: No such file or directory")]
 
 
 async def test_a_full_store_ends_it(tmp_path: Path) -> None:
     files = [write(tmp_path, str(number), part10(instance=f"1.2.{number}")) for number in range(3)]
     with pytest.RaisesGroup(OutOfStorage):
         await import_files(Keeping(room=1), files, IntakeLimits(), Budget(1 << 26), lambda _: None)  # type: ignore[arg-type]  # stores only
+
+
+async def test_what_a_pattern_finds_is_stored_likewise(tmp_path: Path) -> None:
+    for number in range(GROUP + 1):
+        write(tmp_path, f"a/{number:03}.dcm", part10(instance=f"1.2.{number}"))
+    bad = write(tmp_path, "a/x.dcm", b"no DICOM at all")
+    write(tmp_path, "a/x.txt", b"not wanted")
+    backend, steps, hands = Keeping(), list[int](), Hands(Folder(tmp_path))
+    pattern = parse_pattern(f"file://{tmp_path}/**.dcm", "uri")
+    imported = await import_found(backend, hands, pattern, IntakeLimits(), Budget(1 << 26), steps.append)  # type: ignore[arg-type]  # stores only
+    hands.close()
+    assert (imported.stored, sum(steps)) == (GROUP + 1, GROUP + 2) and [name for name, _ in imported.refused] == [str(bad)[1:]]

@@ -35,16 +35,19 @@ CLOSED: dict[str, set[str]] = {
     "source": {"made", "kept"},
     "tier": {"memory", "disk"},
     "kind": {*KINDS},
-    "loss": {"damaged", "busy", "failed"},
+    "loss": {"damaged", "busy", "failed", "old", "full"},
     "work": {*metrics.PIXEL_WORKS},
     "end": {*metrics.PIXEL_ENDS},
+    "receiver": {"webhook", "pubsub"},
 }
 """Every label and all values that it may have."""
 
 NAMED = {"destination", "origin", "store"}
 """Labels whose values are the stores that the settings name; tests/backends/upstream/test_metering.py holds those of origins."""
 
-UNITS = tuple("_bytes _seconds _requests _answers _instances _outcomes _headers _lines _calls _retries _state _jobs _processes".split())
+UNITS = tuple(
+    "_bytes _seconds _requests _answers _instances _outcomes _headers _lines _calls _retries _state _jobs _processes _messages".split()
+)
 """What a name may end with: the unit, or what is counted."""
 
 MOST = 600

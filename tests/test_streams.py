@@ -20,7 +20,7 @@ from gateway.dicom.header import Instance, peek
 from gateway.dicomweb.multipart import MultipartLimits
 from gateway.dicomweb.reasons import Reason
 from gateway.errors import Busy, InstanceError, MalformedMultipart, TooLarge
-from gateway.streams import PEEK_INLINE, Budget, Intake, IntakeLimits, file_intake, multipart_events, single_events
+from gateway.streams import PEEK_INLINE, Budget, Intake, IntakeLimits, file_chunks, multipart_events, single_events
 from tests import blocking
 from tests.backends.made import dicom, identity
 
@@ -322,8 +322,8 @@ async def test_a_file_is_an_intake_of_one_instance(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(streams, "FILE_PIECE", 1000)
     (tmp_path / "good.dcm").write_bytes(LONG)
     (tmp_path / "bad.dcm").write_bytes(b"no instance")
-    good = await seen(file_intake(tmp_path / "good.dcm", DEFAULT, Budget(1 << 20)))
+    good = await seen(Intake(single_events(file_chunks(tmp_path / "good.dcm")), DEFAULT, Budget(1 << 20)))
     assert good.uploads == [(1, identity(LONG), LONG)]
-    assert len((await seen(file_intake(tmp_path / "bad.dcm", DEFAULT, Budget(1 << 20)))).failed) == 1
+    assert len((await seen(Intake(single_events(file_chunks(tmp_path / "bad.dcm")), DEFAULT, Budget(1 << 20)))).failed) == 1
     with pytest.raises(FileNotFoundError):
-        await seen(file_intake(tmp_path / "none.dcm", DEFAULT, Budget(1 << 20)))
+        await seen(Intake(single_events(file_chunks(tmp_path / "none.dcm")), DEFAULT, Budget(1 << 20)))

@@ -42,10 +42,14 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An instance that is durable, or was before (PS3.18 table I.2-1, Referenced SOP Sequence)."""
+    """An instance that is durable, or was before (PS3.18 table I.2-1, Referenced SOP Sequence).
+
+    :param known: the store had it, and nothing of it was changed; False also where the store cannot tell.
+    """
 
     instance: Instance
     warning: WarningReason | None = None
+    known: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

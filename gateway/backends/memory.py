@@ -121,7 +121,7 @@ class MemoryBackend:
     def _decide(self, part: int, new: _Held, policy: OnDuplicate) -> Stored | Failed:
         old = self._held.get(new.key)
         if old is not None and old.data == new.data:
-            return Stored(new.instance)
+            return Stored(new.instance, known=True)
         if old is not None and policy is OnDuplicate.REJECT:
             return Failed(
                 part,
@@ -131,7 +131,7 @@ class MemoryBackend:
                 new.instance.sop,
             )
         if old is not None and policy is OnDuplicate.SKIP:
-            return Stored(new.instance, WarningReason.COERCED)
+            return Stored(new.instance, WarningReason.COERCED, known=True)
         self._versions += 1
         self._held.pop(new.key, None)  # a new version counts as the latest of its study
         self._held[new.key] = replace(new, version=self._versions)

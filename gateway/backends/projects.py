@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from gateway.backends.base import Backend
 from gateway.backends.catalog import Catalog, close_all
+from gateway.backends.notifying.notified import Notified
 from gateway.backends.registry.classes import Classes, Kept, StorageClass
 from gateway.backends.registry.datasets import Datasets, Page, Registered
 from gateway.backends.registry.file import File
@@ -39,17 +40,27 @@ class Projects:
     :param folder: of the registry, and of the stores that are made.
     :param opened: opens the store of a folder.
     :param creating: whether callers may make and change datasets and stores.
+    :param notified: a store that was made by API, with those around it who are told of it, by its name and its fields.
     """
 
-    def __init__(self, configured: Catalog, folder: Path, opened: Callable[[Path], Awaitable[Backend]], *, creating: bool = True) -> None:
+    def __init__(
+        self,
+        configured: Catalog,
+        folder: Path,
+        opened: Callable[[Path], Awaitable[Backend]],
+        *,
+        creating: bool = True,
+        notified: Callable[[Backend, str, Mapping[str, Any]], Backend] = lambda backend, name, fields: backend,
+    ) -> None:
         self._configured = configured
         self.folder = folder
         self._opened = opened
         self._creating = creating
+        self._notified = notified
         self._registry: Registry | None = None
         self._opening = asyncio.Lock()
         self._seen = -1
-        self._folders: dict[StoreName, str] = {}
+        self._known: dict[StoreName, Registered] = {}
         self._stores: dict[str, asyncio.Task[Backend]] = {}
 
     async def aclose(self) -> None:
@@ -65,10 +76,21 @@ class Projects:
         """:raises NotFound: when there is no such store."""
         if name.parent == CONFIGURED and (found := self._in_settings(name.store)) is not None:
             return found
-        folder = await self._folder_of(name)
+        registered = await self._registered(name)
+        folder = registered.folder
         if folder not in self._stores or self._failed(folder):
             self._stores[folder] = asyncio.create_task(self._open(folder))
-        return await asyncio.shield(self._stores[folder])
+        return self._notified(await asyncio.shield(self._stores[folder]), registered.name, registered.fields)
+
+    async def tell(self, name: StoreName, resources: Sequence[Resource], action: str, extra: Mapping[str, str] | None = None) -> None:
+        """Those who are told of a store hear of a change that was made beside it.
+
+        :param action: as Google calls what made it. :param extra: attributes besides.
+        :raises NotFound: when there is no such store.
+        """
+        backend = await self.backend(name)
+        if isinstance(backend, Notified):
+            await backend.tell(resources, action, extra)
 
     def _in_settings(self, store: str) -> Backend | None:
         try:
@@ -76,18 +98,18 @@ class Projects:
         except NotFound:
             return None
 
-    async def _folder_of(self, name: StoreName) -> str:
+    async def _registered(self, name: StoreName) -> Registered:
         registry = await self.registry()
         version = registry.file.version
         if version != self._seen:
-            self._folders.clear()
+            self._known.clear()
             self._seen = version
-        if name not in self._folders:
+        if name not in self._known:
             found = await asyncio.to_thread(registry.datasets.store, name)
             if registry.file.version != version:  # it may have been deleted while we looked
-                return found.folder
-            self._folders[name] = found.folder
-        return self._folders[name]
+                return found
+            self._known[name] = found
+        return self._known[name]
 
     def _failed(self, folder: str) -> bool:
         task = self._stores[folder]
@@ -209,7 +231,7 @@ class Projects:
 
     async def place(self, name: StoreName) -> str:
         """What stands for a store in the registry: one that is made anew under an old name is another one."""
-        return str(name) if name.parent == CONFIGURED else await self._folder_of(name)
+        return str(name) if name.parent == CONFIGURED else (await self._registered(name)).folder
 
 
 class Registry:

@@ -12,6 +12,7 @@ from pydantic import ByteSize, Field, field_validator, model_validator
 from yarl import URL
 
 from gateway.sections.base import GIB, MIB, Count, Seconds, Section, Size
+from gateway.sections.notifications import Notify
 
 
 class Credentials(Section):
@@ -125,6 +126,8 @@ class Store(Section):
     """How the origin is asked."""
     spool: Spool = Spool()
     """How spooled instances are delivered."""
+    notify: tuple[Notify, ...] = ()
+    """Who is told what is stored and deleted."""
 
     @field_validator("url")
     @classmethod

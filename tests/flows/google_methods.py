@@ -61,6 +61,69 @@ error_rate = 0.1
 statuses = [429, 503]
 retry_after = 1
 ```
+
+## Bound to the real API
+
+A project, or one dataset of it, can be bound to the real API. Then nothing below it is answered here: DICOM stores are stores in front
+of an origin (with the cache, pictures and searches that all of them have), and everything else passes through as a stream in both
+directions, with the origin's own answers: FHIR, HL7v2, consent, access control, operations, datasets.
+
+```toml
+[healthcare.relays.cloud]
+project = "my-project"                        # with location and dataset: that dataset alone
+credentials = {{ kind = "google" }}             # or pass_through: what each caller shows; see docs of stores for the others
+```
+
+- The caller's credentials stay here unless `kind = "pass_through"`; `access_token=` and `oauth_token=` are taken out of URLs always.
+- URLs of the API in answers become the gateway's: `Location` and its like, `fullUrl`, `url` and `location` of FHIR's bundles, and
+  those of DICOM stores. What people wrote into their resources stays. Answers come without a content coding, for they are read so.
+- Redirects are not followed. Paths with empty segments, dots or hidden slashes are refused; of answers' headers those go on that
+  callers need. Errors of the relay itself (origin down, too many calls) come in Google's envelope, too.
+- A deletion of a study is the origin's operation; meanwhile what is kept of the study is looked at anew again and again. Stores with
+  a `Storage-Class`, `PUT` and `PATCH` pass through, and make what is kept old. What the origin changes by itself (its own imports)
+  is seen when what is kept has aged (`[cache]`).
+
+## Changes of metadata
+
+`updateMetadata` (v1beta1) takes a JSON Patch (RFC 6902) whose paths begin with a tag: `/00100010/Value/0/Alphabetic`. An instance
+changes at once and is answered as a store is; a study or series changes in an operation, each instance once, also when the gateway is
+killed meanwhile, and one that cannot be changed costs only itself. What names an instance, its character set and its pixels cannot be
+changed. Every element that the patch does not touch stays byte for byte; only where new text needs UTF-8 and the file has another
+character set, its other text is written anew. Deflated and big endian files are left as they are. A patch has up to 64 KiB.
+
+## Import and export
+
+`:import` and `:export` read and write object storage and folders of the gateway's own host. A caller goes there with the gateway's
+rights, so nothing is let through unless it is set:
+
+```toml
+[healthcare]
+buckets = ["gs://our-imports/", "s3://archive/research/"]   # with all that is below; "gs://" is every bucket
+folders = ["/srv/transfer"]                                 # file:///srv/transfer/...; links inside are not followed
+```
+
+| URI | credentials | setting for another endpoint |
+|---|---|---|
+| `gs://bucket/name` | `GOOGLE_APPLICATION_CREDENTIALS`, `GOOGLE_SERVICE_ACCOUNT`, or the instance's account | `gcs_endpoint` |
+| `s3://bucket/name` | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, or the instance's role | `s3_endpoint` |
+| `file:///path/name` | those of the gateway's user | |
+
+- Wildcards of `gcsSource.uri` are Google's: `*`, `?`, and `**` at the end or before an extension (`**.dcm`). Names are taken as they
+  are written, without decoding. In folders hidden files are passed over. A bucket with names that have an empty part (`a//b`) cannot
+  be listed; the operation says so.
+- What is stored already is left alone and counts as a success, also where the file is another version of it, unless the settings have
+  `on_duplicate = "replace"` for that store.
+- A file or instance that fails costs only itself. The operation then ends with an error that has their number and, of the first ten,
+  name and reason; names stand in no log. `counter.pending` is there as soon as all have been counted.
+- `mimeType` of an export: none for as stored; `application/dicom; transfer-syntax=UID`; `image/jpeg` and `image/png`, of several frames
+  `INSTANCE/FRAME.jpg`; `application/octet-stream` for pixels. Of this gateway's own is `application/dicom+json`: metadata as
+  `STUDY.ndjson`, an instance a line, which BigQuery and others load. `bigqueryDestination` is answered with UNIMPLEMENTED.
+- `filterConfig.resourcePathsGcsUri` is a list of up to 16 MiB in any of these places.
+- Both go on after a restart behind the last file that is done, and end within a second when they are cancelled; what is done is done.
+- A file goes out in parts of 5 MiB; one that breaks off is taken back. After `kill -9` parts may be left in a bucket: a lifecycle
+  rule that ends incomplete uploads removes them.
+
+On the command line `dicomweb-gateway import` and `export` do the same, with the rights of whoever types them.
 """
 
 
@@ -92,12 +155,13 @@ class Called:
 
     version: str
     service: Any
+    folder: Path
     ends: dict[str, str] = field(default_factory=dict)
 
     def all(self) -> None:
         """Each method once: those of DICOM stores with what they are for, as far as they can, others with anything."""
         known = dict(methods(document(self.version)))
-        story = Story(self.service, self.version, self.version.replace("v1", "d"))
+        story = Story(self.service, self.version, self.version.replace("v1", "d"), self.folder / "files" / self.version)
         for name, tell in told(story):
             if name in known:
                 self.ends[name] = end(tell)
@@ -114,6 +178,12 @@ class Called:
         body: dict[str, Any] = {"body": {}} if "request" in method else {}
         getattr(where, python_name(last))(**words, **body).execute()
         raise AssertionError(f"{name} works, and no part of the story tells of it")
+
+
+def letting(folder: Path) -> dict[str, str]:
+    """The setting that lets callers import from a folder in `folder`, and export to it."""
+    (folder / "files").mkdir()
+    return {"GATEWAY_HEALTHCARE__FOLDERS": json.dumps([str(folder / "files")])}
 
 
 def told(story: Story) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -152,11 +222,11 @@ def service(root: str, version: str) -> Any:
     return build("healthcare", version, static_discovery=True, http=httplib2.Http(timeout=60), client_options=options)
 
 
-def measured(root: str) -> dict[str, dict[str, str]]:
-    """What became of each method in each version, at a gateway."""
+def measured(root: str, folder: Path) -> dict[str, dict[str, str]]:
+    """What became of each method in each version, at a gateway that may read and write a folder."""
     found: dict[str, dict[str, str]] = {}
     for version in VERSIONS:
-        called = Called(version, service(root, version))
+        called = Called(version, service(root, version), folder)
         called.all()
         for name, what in called.ends.items():
             found.setdefault(name, dict.fromkeys(VERSIONS, ABSENT))[version] = what
@@ -173,5 +243,5 @@ def page(found: dict[str, dict[str, str]]) -> str:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder), "--workers", "1") as gateway:
-        sys.stdout.write(page(measured(gateway.root)))
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder), "--workers", "1", environment=letting(Path(folder))) as gateway:
+        sys.stdout.write(page(measured(gateway.root, Path(folder))))

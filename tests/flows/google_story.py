@@ -10,6 +10,7 @@ import io
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 from xml.etree import ElementTree
 
@@ -44,9 +45,10 @@ def is_iam(name: str) -> bool:
 
 
 class Story:
-    """:param service: the client. :param dataset: an id that nobody has."""
+    """:param service: the client. :param dataset: an id that nobody has. :param folder: below one that callers may write to."""
 
-    def __init__(self, service: Any, version: str, dataset: str) -> None:
+    def __init__(self, service: Any, version: str, dataset: str, folder: Path) -> None:
+        self.folder = folder
         self.version = version
         self.dataset = f"{PARENT}/datasets/{dataset}"
         self.store = f"{self.dataset}/dicomStores/s"
@@ -239,6 +241,21 @@ class Story:
         found = instances.getStorageInfo(resource=f"{self.store}/dicomWeb/{INSTANCE}").execute()
         assert (found["blobStorageInfo"]["storageClass"], found["blobStorageInfo"]["sizeBytes"]) == ("NEARLINE", str(len(FILE)))
 
+    # -- from and to elsewhere
+
+    @of("datasets.dicomStores.export")
+    def export(self) -> None:
+        body = {"gcsDestination": {"uriPrefix": f"file://{self.folder}", "mimeType": ANY}}
+        done = self._done(self.stores.export(name=self.store, body=body).execute()["name"])
+        assert done["metadata"]["counter"] == {"success": "2"}, done
+        assert (self.folder / samples.STUDY / samples.SERIES / f"{samples.SOP}.dcm").read_bytes() == FILE
+
+    @of("datasets.dicomStores.import")
+    def import_again(self) -> None:
+        body = {"gcsSource": {"uri": f"file://{self.folder}/**.dcm"}}
+        done = self._done(self.stores.import_(name=self.store, body=body).execute()["name"])
+        assert (done["metadata"]["counter"], done["response"]) == ({"success": "2"}, {"@type": "type.googleapis.com/google.protobuf.Empty"})
+
     # -- changes, in v1beta1 only
 
     @of("datasets.dicomStores.updateInstances")
@@ -255,6 +272,24 @@ class Story:
         (found,) = self.instances.retrieveMetadata(parent=self.store, dicomWebPath=f"{INSTANCE}/metadata").execute()
         return str(found["00100010"]["Value"][0]["Alphabetic"])
 
+    @of("datasets.dicomStores.studies.series.instances.updateMetadata")
+    def update_metadata_of_an_instance(self) -> None:
+        request = self.instances.updateMetadata(parent=self.store, dicomWebPath=INSTANCE, body={})
+        assert b'keyword="RetrieveURL"' in _raw(patching(request, "Three"))
+        assert self._name() == "Three"
+
+    @of("datasets.dicomStores.studies.series.updateMetadata")
+    def update_metadata_of_a_series(self) -> None:
+        self._patched(self.series.updateMetadata(parent=self.store, dicomWebPath=SERIES, body={}), "Four")
+
+    @of("datasets.dicomStores.studies.updateMetadata")
+    def update_metadata_of_a_study(self) -> None:
+        self._patched(self.studies.updateMetadata(parent=self.store, dicomWebPath=STUDY, body={}), "Five")
+
+    def _patched(self, request: Any, name: str) -> None:
+        assert self._done(patching(request, name).execute()["name"])["metadata"]["counter"] == {"success": "2"}
+        assert self._name() == name
+
     # -- deletions and operations
 
     @of("datasets.dicomStores.studies.series.instances.delete")
@@ -270,12 +305,16 @@ class Story:
         self._stored(self.stores.storeInstances(parent=self.store, dicomWebPath="studies", body={}), samples.ct(sop="1.2.3.4.7"))
         self._gone(self.studies.delete(parent=self.store, dicomWebPath=STUDY).execute()["name"])
 
-    def _gone(self, name: str) -> None:
+    def _done(self, name: str) -> Any:
         for _ in range(300):
             operation = self.datasets.operations().get(name=name).execute()
             if operation.get("done"):
                 break
             time.sleep(0.05)
+        return operation
+
+    def _gone(self, name: str) -> None:
+        operation = self._done(name)
         assert operation["metadata"]["counter"] == {"success": "1"}, operation
         request = self.stores.searchForInstances(parent=self.store, dicomWebPath="instances")
         assert _raw(request) == b""
@@ -308,6 +347,13 @@ def renamed(name: str) -> bytes:
     ds = pydicom.dcmread(io.BytesIO(FILE))
     ds.PatientName = name
     return samples.written(ds)
+
+
+def patching(request: Any, name: str) -> Any:
+    """The same request with a JSON Patch (RFC 6902) that gives instances another patient's name."""
+    body = json.dumps([{"op": "add", "path": "/00100010", "value": {"vr": "PN", "Value": [{"Alphabetic": name}]}}])
+    request.body, request.body_size, request.headers["content-type"] = body, len(body), "application/json-patch+json"
+    return request
 
 
 def _raw(request: Any, accept: str | None = None) -> bytes:

@@ -7,12 +7,13 @@ import os
 from pathlib import Path
 
 import aiohttp
+import pytest
 from PIL import Image
 
 from tests import samples
-from tests.flows.fronts import Front, before_google, fronted
+from tests.flows.fronts import Front, before_google, fronted, table
 from tests.flows.recorded import dcmweb_files
-from tests.origins.google import Google, Rights
+from tests.origins.google import PROJECT, Google, Rights, google
 
 SCRIPT = Path(__file__).with_name("quickstart.sh")
 CONFIGURED = "projects/local/locations/local/datasets/default/dicomStores/default"
@@ -61,6 +62,24 @@ async def test_the_quickstart_runs_in_front_of_google(tmp_path: Path) -> None:
         await run(front, tmp_path, CONFIGURED)
         assert_only_in_headers(fake)
         await assert_nowhere(front)
+
+
+@pytest.mark.parametrize("credentials", ["pass_through", "bearer"])
+async def test_the_quickstart_passes_through_a_relay(tmp_path: Path, credentials: str) -> None:
+    """A project that is bound to the real API: what the script makes and stores is there, and only there."""
+    secret = tmp_path / "token"
+    secret.write_text(TOKEN)
+    shown = {"kind": credentials} | ({"secret_file": secret} if credentials == "bearer" else {})
+    async with google({TOKEN: Rights()}) as fake:
+        settings = table("healthcare.relays.cloud", project="p", url=fake.rest.root, credentials=shown)
+        async with fronted(tmp_path / "gate", settings) as front:
+            own = {} if credentials == "pass_through" else {"TOKEN": "nobody"}
+            await run(front, tmp_path, **own)
+            await run(front, tmp_path, VERSION="v1beta1", **own)
+            await run(front, tmp_path, f"{PROJECT}/dicomStores/s", **own)
+            assert fake.calls and not fake.rest.names
+            assert_only_in_headers(fake)
+            await assert_nowhere(front)
 
 
 async def test_a_token_in_the_url_reaches_google_in_a_header(tmp_path: Path) -> None:

@@ -58,6 +58,10 @@ class Generations:
         self._words[_study(store, study)] = secrets.randbits(64)
         self._words[crc32(store.encode()) % STORES] = secrets.randbits(64)
 
+    def renew(self) -> None:
+        """Something was written, and nobody knows where."""
+        self._map[_HEADER:] = secrets.token_bytes(_SIZE - _HEADER)
+
     def close(self) -> None:
         """Nothing may be asked any more; safe to call twice."""
         self._words.release()
