@@ -50,7 +50,7 @@ class Limits(Section):
     """Instances of a search, whatever limit it names."""
     offset_max: Count = 1_000_000
     """How far a search may skip; every skipped row is read."""
-    kept_bytes: Size = ByteSize(32 * MIB)
+    kept_bytes: Size = ByteSize(64 * MIB)
     """Finished metadata, and compressed answers, that a worker keeps for the next caller; the oldest go first, 0 keeps none."""
 
     @model_validator(mode="after")

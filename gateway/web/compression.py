@@ -36,7 +36,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-KEPT_BYTES = 32 << 20
+KEPT_BYTES = 64 << 20
 """Default of limits.kept_bytes: metadata of 200 instances is a megabyte, and 5 to 50 KB when compressed: a day's work list."""
 
 AT_ONCE = 2

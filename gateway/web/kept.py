@@ -16,8 +16,8 @@ from functools import partial
 from gateway import metrics
 from gateway.backends.held import LARGE, Held
 
-SHARE = 8
-"""One body takes at most this part of the room (an eighth), so that a huge one does not drive out all the others."""
+SHARE = 4
+"""One body takes at most this part of the room: metadata of 3,000 instances at the default, and it does not drive out all the others."""
 
 OVERHEAD = 512
 """Bytes that an entry counts beside its data, for its key and objects: so tiny bodies cannot become many without bound."""
