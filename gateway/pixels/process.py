@@ -35,8 +35,15 @@ PRELOADED = """
 """.split()
 """What nearly every job needs: imported before the first one arrives."""
 
-ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-"""One thread: the processes share the CPUs as they are, and each thread of a pool would take address space."""
+ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
+}
+"""One thread: the processes share the CPUs as they are, and each thread of a pool would take address space. And memory that one picture
+was made in is kept for the next: with fresh pages each time a picture of 512 x 512 costs 3.0 ms of CPU time, and so 1.25."""
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _FRAMES = 4
