@@ -28,7 +28,7 @@
         notifying/   a backend around a backend: others are told what is stored and deleted
         relays  leases  projects that are bound to the real Cloud Healthcare API, and backends that are open while they are used
         federation   several stores as one              merging/    what it shares with the spool
-        caller       who asks, for origins that want to know
+        caller       who asks, for origins that want to know    sqlite  locks   what rooms that keep something share
     pixels/     decoded, encoded and drawn by processes of their own
         pool  child  exchange              the processes, and how work reaches them     process   what runs in one
         work  image  limits                what is handed over                          the rest runs there only

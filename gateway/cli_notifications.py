@@ -166,7 +166,8 @@ def _folder(path: Path | None, data: Path | None) -> Path:
 
 def _with(folder: Path, work: Callable[[sqlite3.Connection], T]) -> T:
     """What is done in one transaction."""
-    from gateway.backends.notifying.outbox import connect, transaction
+    from gateway.backends.notifying.outbox import connect
+    from gateway.backends.sqlite import transaction
 
     db = connect(folder)
     try:

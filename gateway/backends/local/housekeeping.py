@@ -15,7 +15,8 @@ from gateway.backends.local.index import Readers
 from gateway.backends.local.threads import Threads
 from gateway.backends.local.tombstones import Tombstones
 from gateway.backends.local.transactions import Reread
-from gateway.backends.local.writer import GROUP, Writer, transaction
+from gateway.backends.local.writer import GROUP, Writer
+from gateway.backends.sqlite import transaction
 from gateway.dicom.metadata import MODEL
 from gateway.errors import GatewayError, StoreUnavailable
 

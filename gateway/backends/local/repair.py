@@ -20,8 +20,8 @@ from gateway.backends.local.files import Files
 from gateway.backends.local.inspect import WINDOW, describe, reread, walked
 from gateway.backends.local.prepared import Outcome, Prepared
 from gateway.backends.local.tombstones import Tombstones
-from gateway.backends.local.writer import transaction
 from gateway.backends.policy import OnDuplicate
+from gateway.backends.sqlite import transaction
 from gateway.dicom.elements import Limits
 from gateway.dicom.header import Instance, peek
 from gateway.dicomweb.resources import Resource

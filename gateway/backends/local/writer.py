@@ -34,6 +34,7 @@ from gateway.backends.local.outgoing import Beside
 from gateway.backends.local.prepared import Outcome, Prepared
 from gateway.backends.local.transactions import Reread
 from gateway.backends.policy import OnDuplicate
+from gateway.backends.sqlite import transaction
 from gateway.errors import Busy, GatewayError, OutOfStorage, StoreUnavailable
 
 T = TypeVar("T")
@@ -300,19 +301,6 @@ def _index_error(error: sqlite3.DatabaseError) -> GatewayError | None:
     if code in _FAILURES:
         return StoreUnavailable(f"the index failed: {error.sqlite_errorname}")
     return None
-
-
-def transaction(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    """`work` between BEGIN IMMEDIATE and COMMIT; anything that is raised rolls back. The caller holds the write lock."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        result = work(db)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-    return result
 
 
 def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import random
 import time
@@ -25,6 +24,7 @@ from itertools import count
 from gateway import logs, metrics
 from gateway.backends.base import Backend
 from gateway.backends.caller import CALLER, Caller
+from gateway.backends.locks import try_lock
 from gateway.backends.notifying import rows
 from gateway.backends.notifying.events import Message, kind_of
 from gateway.backends.notifying.journal import Journal
@@ -106,7 +106,7 @@ class Deliverer:
             await _ended(resolving)
 
     async def _follow(self) -> None:
-        lock = await asyncio.to_thread(_locked, f"{self._outbox.folder}/deliver.lock")
+        lock = await asyncio.to_thread(try_lock, f"{self._outbox.folder}/deliver.lock")
         if lock is not None:
             try:
                 await self._lead()
@@ -293,14 +293,3 @@ async def _ended(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _locked(path: str) -> int | None:
-    """A descriptor that holds the lock, None when somebody else does."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.backends.notifying import rows
+from gateway.backends.sqlite import transaction
 from gateway.errors import Busy, GatewayError, OutOfStorage, StoreUnavailable
 
 T = TypeVar("T")
@@ -189,19 +190,6 @@ def _migrate(db: sqlite3.Connection) -> None:
 
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def transaction(db: sqlite3.Connection, work: Work[T]) -> T:
-    """`work` as a whole, or nothing of it."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        result = work(db)
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-    return result
 
 
 def _ours(error: Exception) -> Exception:

@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import random
 import time
@@ -33,6 +32,7 @@ from gateway import logs, metrics
 from gateway.backends.base import Backend
 from gateway.backends.caller import CALLER, Caller
 from gateway.backends.local.store import LocalStore
+from gateway.backends.locks import try_lock
 from gateway.backends.results import Attributes
 from gateway.backends.spool import deliveries
 from gateway.backends.spool.comparing import BROKEN, NOT_NOW, there
@@ -123,7 +123,7 @@ class Leader:
         """Follows until it may lead, then leads; until it is cancelled."""
         CALLER.set(Caller(fresh=True))  # whether an instance has arrived is nothing that a cache may answer
         while True:
-            lock = await asyncio.to_thread(_locked, f"{self._local.root}/deliver.lock")
+            lock = await asyncio.to_thread(try_lock, f"{self._local.root}/deliver.lock")
             if lock is None:
                 await asyncio.sleep(FOLLOW_SECONDS)
                 continue
@@ -312,14 +312,3 @@ async def _either(news: asyncio.Event, seconds: float) -> None:
             await news.wait()
     except TimeoutError:
         pass
-
-
-def _locked(path: str) -> int | None:
-    """A descriptor that holds the lock, None when somebody else does."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor

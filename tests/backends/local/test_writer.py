@@ -19,6 +19,7 @@ from gateway.backends.local.files import Files
 from gateway.backends.local.prepared import Outcome, Prepared
 from gateway.backends.local.writer import Writer
 from gateway.backends.policy import OnDuplicate
+from gateway.backends.sqlite import transaction
 from gateway.errors import Busy, OutOfStorage, StoreUnavailable
 from tests.backends.local.faults import Fault, blobs, record
 from tests.backends.local.ready import prepared
@@ -191,7 +192,6 @@ async def test_work_that_nobody_waits_for_shares_a_transaction_and_waits_for_nob
     monkeypatch.setattr(writer, "GATHER", 0.01)
     begun: list[int] = []
     done: list[int] = []
-    transaction = writer.transaction
     monkeypatch.setattr(writer, "transaction", lambda db, work: begun.append(0) or transaction(db, work))  # type: ignore[func-returns-value]  # it counts
     for number in range(5):
         bench.writer.post(partial(_append, done, number))

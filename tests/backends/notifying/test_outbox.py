@@ -8,7 +8,8 @@ import pytest
 
 from gateway.backends.notifying import outbox as module
 from gateway.backends.notifying import rows
-from gateway.backends.notifying.outbox import FILE, Outbox, connect, transaction
+from gateway.backends.notifying.outbox import FILE, Outbox, connect
+from gateway.backends.sqlite import transaction
 from gateway.dicomweb.resources import Resource
 from gateway.errors import Busy, OutOfStorage, StoreUnavailable
 
