@@ -103,6 +103,15 @@ def frames(_: Scene, __: int) -> Sequence[Ask]:
     return [get(_instance(objects.scan(), index) + "/frames/1", FRAME) for index in range(SLICES)]
 
 
+def few_frames(scene: Scene, turn: int) -> Sequence[Ask]:
+    """Of so few instances that a cache in memory has room for them."""
+    return frames(scene, turn)[:FEW]
+
+
+FEW = 16
+"""Frames of half a megabyte: an eighth of what the cache keeps in memory."""
+
+
 def loop_frames(scene: Scene, turn: int) -> Sequence[Ask]:
     """Single frames of one large object, in no order that a disk would like."""
     path = _instance(objects.loop(scene.frames), 0)

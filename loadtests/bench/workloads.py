@@ -285,6 +285,7 @@ HITS = [
     _hit("StudyDate range, limit=50", scene.searching_again(scene.dates), checking.results),
     _hit("series of a study", scene.searching_again(scene.series), checking.results),
     _hit("200 instances of a series", scene.searching_again(scene.slices), checking.results, clients=4, need="scan"),
+    _hit("frame of 0.5 MB", scene.few_frames, checking.one_frame, need="scan"),
     _hit("metadata of 200 instances", scene.metadata, checking.metadata, clients=4, need="scan"),
 ]
 

@@ -19,8 +19,8 @@ from gateway.backends.local import schema, transactions
 from gateway.backends.local.files import BLOCK_BITS, Files
 from gateway.backends.local.inspect import describe
 from gateway.backends.local.prepared import Prepared
-from gateway.backends.local.writer import transaction
 from gateway.backends.policy import OnDuplicate
+from gateway.backends.sqlite import transaction
 from gateway.dicom.attributes import INDEX_TAGS, IndexAttributes
 from gateway.dicom.elements import Walk
 from gateway.dicom.frames import TABLE_TAGS
