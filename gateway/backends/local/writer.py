@@ -86,6 +86,7 @@ class Writer:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._posted: list[Callable[[sqlite3.Connection], Any]] = []
         self._posting = threading.Lock()
+        self._due: float | None = None  # when what was posted has waited for long enough; the thread's own
         self._db = connect()
         self.broken: str | None = None
         """Why no more is written, None as long as all is well."""
@@ -148,22 +149,23 @@ class Writer:
 
     def _next(self) -> _Job | None:
         """The next job that somebody waits for. What was posted is done when it has waited for long enough, or is much."""
-        due: float | None = None
         while True:
+            if self._due is not None and self._due <= time.monotonic():
+                self._do_posted()
             try:
-                job = self._jobs.get(timeout=None if due is None else max(0.0, due - time.monotonic()))
+                job = self._jobs.get(timeout=None if self._due is None else max(0.0, self._due - time.monotonic()))
             except queue.Empty:
-                job = _POSTED
+                continue
             if job is not _POSTED:
                 return job
-            if due is None and len(self._posted) < POSTED // 2:
-                due = time.monotonic() + GATHER
-            else:
-                due = None
+            if len(self._posted) >= POSTED // 2:
                 self._do_posted()
+            elif self._due is None:
+                self._due = time.monotonic() + GATHER
 
     def _do_posted(self) -> None:
         """All of it in one transaction; where that fails, each piece gets one, and what fails then can be made again."""
+        self._due = None
         with self._posting:
             posted, self._posted = self._posted, []
         try:

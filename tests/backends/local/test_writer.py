@@ -205,6 +205,17 @@ async def test_work_that_nobody_waits_for_shares_a_transaction_and_waits_for_nob
     assert done[-1] == 5, "what was posted is done before the end, whatever fails beside it"
 
 
+async def test_work_that_nobody_waits_for_is_done_also_when_a_store_comes_in_between(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "GATHER", 0.2)
+    done: list[int] = []
+    bench.writer.post(partial(_append, done, 1))
+    await asyncio.sleep(0.02)  # the thread has seen it, and waits for more
+    assert await bench.writer.commit(bench.received("1")) == [Outcome.STORED]
+    async with asyncio.timeout(10):
+        while not done:
+            await asyncio.sleep(0.01)
+
+
 async def test_errors_of_posted_work_are_nobodys(bench: Bench) -> None:
     bench.writer.post(lambda db: db.execute("no statement"))
     bench.writer.post(lambda db: 1 / 0)
