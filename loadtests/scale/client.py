@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 import time
@@ -12,6 +13,8 @@ from typing import NamedTuple
 PIECE = 1 << 18
 FINE = (200, 204)
 BASE = "/dicom-web/"
+_TURNS = itertools.count(1)
+"""Of all clients of this process: an `id()` would come again with the next client."""
 
 
 class Answer(NamedTuple):
@@ -27,12 +30,10 @@ class Client:
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._asked = 0
 
     def get(self, path: str, accept: str) -> Answer:
         """Asks for a path. No two requests are the same bytes, so that nothing is answered unread."""
-        self._asked += 1
-        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nX-Turn: {id(self)}-{self._asked}\r\n\r\n"
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\nX-Turn: {next(_TURNS)}\r\n\r\n"
         self._socket.sendall(head.encode())
         return self._answer()
 
