@@ -4,7 +4,7 @@
     server  supervisor  listening  ...     processes, signals, sockets
     app  opening  opening_*                settings -> stores -> web application
     web/        HTTP, one file per service of PS3.18
-        routes       every URL on one screen
+        routes  shared_routes   every URL
         middleware   what surrounds each request    mishaps   errors on purpose
         stow  qido  wado  rendered  wado_uri  health
         composing  metadataparts  bulkparts  assembling   a store of metadata and bulk data

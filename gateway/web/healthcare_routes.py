@@ -11,13 +11,14 @@ from gateway.backends.projects import Projects
 from gateway.backends.registry.classes import StorageClass
 from gateway.dicomweb.resources import Resource
 from gateway.healthcare.names import StoreName
-from gateway.web import healthcare, qido, relaying, rendered, stow, wado
+from gateway.web import healthcare, relaying, stow, wado
 from gateway.web import healthcare_metrics as metrics
 from gateway.web import healthcare_transfer as transfer
 from gateway.web import healthcare_updating as updating
 from gateway.web.context import context_of
 from gateway.web.dialect import VERSIONS
 from gateway.web.service import Handler, Route, Service
+from gateway.web.shared_routes import INSTANCE, SERIES, SHARED, STUDY
 
 # No id has a colon: it begins the name of a method.
 LOCATIONS = "/projects/{project}/locations"
@@ -29,10 +30,6 @@ _STORE = _STORES + "/{store:[^/:]+}"
 _OPERATIONS = _DATASET + "/operations"
 _OPERATION = _OPERATIONS + "/{operation:[^/:]+}"
 DICOM_WEB = _STORE + "/dicomWeb"
-_STUDY = "/studies/{study}"
-_SERIES = _STUDY + "/series/{series}"
-_INSTANCE = _SERIES + "/instances/{instance}"
-_FRAMES = _INSTANCE + "/frames/{frames}"
 
 _MANAGED = (
     Route("GET", LOCATIONS, "other", healthcare.list_locations),
@@ -60,42 +57,25 @@ _OF_STORES = (
 )
 
 _MEASURED = (
-    Route("GET", _STUDY + ":getStudyMetrics", "other", metrics.of_study),
-    Route("GET", _SERIES + ":getSeriesMetrics", "other", metrics.of_series),
-    Route("GET", _INSTANCE + ":getStorageInfo", "other", metrics.of_instance),
-    Route("POST", _STUDY + ":setBlobStorageSettings", "other", metrics.set_class),
+    Route("GET", STUDY + ":getStudyMetrics", "other", metrics.of_study),
+    Route("GET", SERIES + ":getSeriesMetrics", "other", metrics.of_series),
+    Route("GET", INSTANCE + ":getStorageInfo", "other", metrics.of_instance),
+    Route("POST", STUDY + ":setBlobStorageSettings", "other", metrics.set_class),
 )
 """Before the others: UIDs have no colons either, but whoever reads one says that it is none."""
 
 _BELOW = (
     *_MEASURED,
-    Route("POST", "/studies", "store", stow.store),
-    Route("POST", _STUDY, "store", stow.store),
     Route("PUT", "/studies", "store", stow.store),
-    Route("PUT", _STUDY, "store", stow.store),
-    Route("PATCH", _STUDY + "/metadata", "store", updating.update_metadata),
-    Route("PATCH", _SERIES + "/metadata", "store", updating.update_metadata),
-    Route("PATCH", _INSTANCE + "/metadata", "store", updating.update_metadata),
-    Route("GET", "/studies", "search", qido.search_studies),
-    Route("GET", "/series", "search", qido.search_series),
-    Route("GET", "/instances", "search", qido.search_instances),
-    Route("GET", _STUDY + "/series", "search", qido.search_series),
-    Route("GET", _STUDY + "/instances", "search", qido.search_instances),
-    Route("GET", _SERIES + "/instances", "search", qido.search_instances),
-    Route("GET", _STUDY, "retrieve", wado.retrieve_instances),
-    Route("GET", _SERIES, "retrieve", wado.retrieve_instances),
-    Route("GET", _INSTANCE, "retrieve", wado.retrieve_instances),
-    Route("GET", _STUDY + "/metadata", "metadata", wado.retrieve_metadata),
-    Route("GET", _SERIES + "/metadata", "metadata", wado.retrieve_metadata),
-    Route("GET", _INSTANCE + "/metadata", "metadata", wado.retrieve_metadata),
-    Route("GET", _FRAMES, "frames", wado.retrieve_frames),
-    Route("GET", _INSTANCE + "/rendered", "rendered", rendered.retrieve_rendered),
-    Route("GET", _FRAMES + "/rendered", "rendered", rendered.retrieve_rendered),
-    Route("GET", _INSTANCE + "/bulkdata/{bulk:.+}/", "bulkdata", wado.retrieve_bulkdata),  # Google's own client asks for no other
-    Route("GET", _INSTANCE + "/bulkdata/{bulk:.+}", "bulkdata", wado.retrieve_bulkdata),
-    Route("DELETE", _STUDY, "delete", healthcare.delete),
-    Route("DELETE", _SERIES, "delete", healthcare.delete),
-    Route("DELETE", _INSTANCE, "delete", healthcare.delete),
+    Route("PUT", STUDY, "store", stow.store),
+    Route("PATCH", STUDY + "/metadata", "store", updating.update_metadata),
+    Route("PATCH", SERIES + "/metadata", "store", updating.update_metadata),
+    Route("PATCH", INSTANCE + "/metadata", "store", updating.update_metadata),
+    Route("GET", INSTANCE + "/bulkdata/{bulk:.+}/", "bulkdata", wado.retrieve_bulkdata),  # Google's own client asks for no other
+    Route("DELETE", STUDY, "delete", healthcare.delete),
+    Route("DELETE", SERIES, "delete", healthcare.delete),
+    Route("DELETE", INSTANCE, "delete", healthcare.delete),
+    *SHARED,
 )
 
 

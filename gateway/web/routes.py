@@ -1,4 +1,4 @@
-"""Every URL that the gateway answers, on one screen (PS3.18 tables 10.3-1, 10.4.1-1, 10.6.1-1)."""
+"""Every URL that the gateway answers (PS3.18 tables 10.3-1, 10.4.1-1, 10.6.1-1); what Google's API has of it too is in `shared_routes`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from aiohttp import web
 
 from gateway.backends.catalog import DEFAULT
 from gateway.metrics import Transaction
-from gateway.web import capabilities, health, healthcare_routes, openapi, qido, rendered, status, stow, viewer, wadl, wado, wado_uri
+from gateway.web import capabilities, health, healthcare_routes, openapi, rendered, status, viewer, wadl, wado, wado_uri
 from gateway.web.capabilities import DOCUMENTS, Documents
 from gateway.web.description import describe
 from gateway.web.service import Route, SearchLimits, Service
+from gateway.web.shared_routes import FRAMES, INSTANCE, SERIES, SHARED, STUDY
 
 BASES = ("/dicom-web", "/stores/{store}/dicom-web")
 """Where a store's DICOMweb services begin: the default store, and any store by name."""
@@ -28,47 +29,25 @@ def places(store: str) -> tuple[str, str]:
     return BASES[at], URI_BASES[at]
 
 
-_STUDY = "/studies/{study}"
-_SERIES = _STUDY + "/series/{series}"
-_INSTANCE = _SERIES + "/instances/{instance}"
-_FRAMES = _INSTANCE + "/frames/{frames}"
-
 STORE_ROUTES = (
     Route("OPTIONS", "", "capabilities", capabilities.of_store),
     Route("OPTIONS", "/", "capabilities", capabilities.of_store),
-    Route("POST", "/studies", "store", stow.store),
-    Route("POST", _STUDY, "store", stow.store),
-    Route("GET", "/studies", "search", qido.search_studies),
-    Route("GET", "/series", "search", qido.search_series),
-    Route("GET", "/instances", "search", qido.search_instances),
-    Route("GET", _STUDY + "/series", "search", qido.search_series),
-    Route("GET", _STUDY + "/instances", "search", qido.search_instances),
-    Route("GET", _SERIES + "/instances", "search", qido.search_instances),
-    Route("GET", _STUDY, "retrieve", wado.retrieve_instances),
-    Route("GET", _SERIES, "retrieve", wado.retrieve_instances),
-    Route("GET", _INSTANCE, "retrieve", wado.retrieve_instances),
-    Route("GET", _STUDY + "/metadata", "metadata", wado.retrieve_metadata),
-    Route("GET", _SERIES + "/metadata", "metadata", wado.retrieve_metadata),
-    Route("GET", _INSTANCE + "/metadata", "metadata", wado.retrieve_metadata),
-    Route("GET", _FRAMES, "frames", wado.retrieve_frames),
-    Route("GET", _STUDY + "/rendered", "rendered", rendered.retrieve_rendered),
-    Route("GET", _SERIES + "/rendered", "rendered", rendered.retrieve_rendered),
-    Route("GET", _INSTANCE + "/rendered", "rendered", rendered.retrieve_rendered),
-    Route("GET", _FRAMES + "/rendered", "rendered", rendered.retrieve_rendered),
-    Route("GET", _STUDY + "/thumbnail", "rendered", rendered.retrieve_thumbnail),
-    Route("GET", _SERIES + "/thumbnail", "rendered", rendered.retrieve_thumbnail),
-    Route("GET", _INSTANCE + "/thumbnail", "rendered", rendered.retrieve_thumbnail),
-    Route("GET", _FRAMES + "/thumbnail", "rendered", rendered.retrieve_thumbnail),
-    Route("GET", _INSTANCE + "/bulkdata/{bulk:.+}", "bulkdata", wado.retrieve_bulkdata),
-    Route("GET", _STUDY + "/bulkdata", "bulkdata", wado.retrieve_all_bulkdata),
-    Route("GET", _SERIES + "/bulkdata", "bulkdata", wado.retrieve_all_bulkdata),
-    Route("GET", _INSTANCE + "/bulkdata", "bulkdata", wado.retrieve_all_bulkdata),
-    Route("GET", _STUDY + "/pixeldata", "bulkdata", wado.retrieve_pixeldata),
-    Route("GET", _SERIES + "/pixeldata", "bulkdata", wado.retrieve_pixeldata),
-    Route("GET", _INSTANCE + "/pixeldata", "bulkdata", wado.retrieve_pixeldata),
-    Route("DELETE", _STUDY, "delete", wado.delete),
-    Route("DELETE", _SERIES, "delete", wado.delete),
-    Route("DELETE", _INSTANCE, "delete", wado.delete),
+    *SHARED,
+    Route("GET", STUDY + "/rendered", "rendered", rendered.retrieve_rendered),
+    Route("GET", SERIES + "/rendered", "rendered", rendered.retrieve_rendered),
+    Route("GET", STUDY + "/thumbnail", "rendered", rendered.retrieve_thumbnail),
+    Route("GET", SERIES + "/thumbnail", "rendered", rendered.retrieve_thumbnail),
+    Route("GET", INSTANCE + "/thumbnail", "rendered", rendered.retrieve_thumbnail),
+    Route("GET", FRAMES + "/thumbnail", "rendered", rendered.retrieve_thumbnail),
+    Route("GET", STUDY + "/bulkdata", "bulkdata", wado.retrieve_all_bulkdata),
+    Route("GET", SERIES + "/bulkdata", "bulkdata", wado.retrieve_all_bulkdata),
+    Route("GET", INSTANCE + "/bulkdata", "bulkdata", wado.retrieve_all_bulkdata),
+    Route("GET", STUDY + "/pixeldata", "bulkdata", wado.retrieve_pixeldata),
+    Route("GET", SERIES + "/pixeldata", "bulkdata", wado.retrieve_pixeldata),
+    Route("GET", INSTANCE + "/pixeldata", "bulkdata", wado.retrieve_pixeldata),
+    Route("DELETE", STUDY, "delete", wado.delete),
+    Route("DELETE", SERIES, "delete", wado.delete),
+    Route("DELETE", INSTANCE, "delete", wado.delete),
 )
 
 SERVICE_ROUTES = (
