@@ -1,32 +1,28 @@
 """From an upload to a whole, synced file in incoming/: written, walked and hashed in the same worker-thread hop.
 
 One instance of half a megabyte costs one hop: its pieces are gathered on the loop until a unit is full or the instance
-ends. While a thread writes, walks and syncs one instance, the loop reads the next one from the socket.
+ends. While a thread writes, walks and syncs one instance, the loop reads the next one from the socket. Small instances
+share a hop (`finishing`).
 
-Held in memory a request: a unit being gathered, a unit being written, and `PIPELINE` instances being synced of which each
-holds a unit at most.
+Held in memory a request: a unit being gathered, a unit being written, and what is being synced: `PIPELINE` instances of
+which each holds a unit at most, or `finishing.TOGETHER` of them that hold a unit together.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import xxhash
-
 from gateway.backends.base import Failed, Upload
 from gateway.backends.local.files import Files, discard
-from gateway.backends.local.inspect import describe
+from gateway.backends.local.finishing import TOGETHER, Finisher
+from gateway.backends.local.incoming import Incoming, Rules
 from gateway.backends.local.prepared import Prepared
-from gateway.dicom.attributes import INDEX_TAGS
-from gateway.dicom.elements import Limits, Walk
-from gateway.dicom.frames import TABLE_TAGS
 from gateway.dicomweb.reasons import Reason
-from gateway.errors import GatewayError, InstanceError, OutOfStorage
+from gateway.errors import InstanceError, OutOfStorage
 
 T = TypeVar("T")
 
@@ -37,82 +33,12 @@ PIECES = 256
 """Pieces gathered at most: a client that sends single bytes must not turn a unit into a million objects."""
 
 PIPELINE = 2
-"""Instances of one request that are being synced while the next one is received."""
-
-_WANTED = INDEX_TAGS | TABLE_TAGS
-
-
-class _Incoming:
-    """One file being received. Its methods block and are called from worker threads, one at a time."""
-
-    def __init__(
-        self, files: Files, upload: Upload, limits: Limits, room: Callable[[], bool], refuse: Callable[[OSError], GatewayError]
-    ) -> None:
-        self.path = files.incoming()
-        self._files = files
-        self._upload = upload
-        self._room = room
-        self._refuse = refuse
-        self._descriptor: int | None = None
-        self._walk = Walk(wanted=_WANTED, limits=limits)
-        self._hash = xxhash.xxh3_128()
-        self._size = 0
-
-    def write(self, pieces: list[bytes]) -> None:
-        """:raises InstanceError: when the bytes are no whole data set. :raises GatewayError: when they cannot be written."""
-        for piece in pieces:
-            self._walk.feed(piece)
-            self._hash.update(piece)
-        if self._descriptor is None and not self._room():
-            raise OutOfStorage("too little free disk space (stores.NAME.min_free_bytes)")
-        try:
-            if self._descriptor is None:
-                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
-            _write_all(self._descriptor, pieces)
-        except OSError as error:
-            raise self._refuse(error) from error
-        self._size += sum(map(len, pieces))
-
-    def finish(self, pieces: list[bytes]) -> Prepared:
-        """The last pieces, then the sync. Leaves nothing behind when it raises."""
-        try:
-            self.write(pieces)
-            self._walk.finish()
-            assert self._descriptor is not None  # noqa: S101 - write() opened it; narrows the type
-            attributes, pixels = describe(self._walk, self._descriptor)
-            try:
-                self._files.sync_file(self._descriptor)
-            except OSError as error:
-                raise self._refuse(error) from error
-        except BaseException:
-            self.discard()
-            raise
-        self._close()
-        upload = self._upload
-        return Prepared(upload.part, upload.instance, self.path, self._size, self._hash.digest(), attributes, pixels, upload.replace)
-
-    def discard(self) -> None:
-        self._close()
-        discard(self.path)
-
-    def _close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+"""Instances of one request that are being synced while the next one is received, unless they are small."""
 
 
 def _discard_all(paths: list[str]) -> None:
     for path in paths:
         discard(path)
-
-
-def _write_all(descriptor: int, pieces: list[bytes]) -> None:
-    written = os.writev(descriptor, pieces)
-    missing = sum(map(len, pieces)) - written
-    if missing:  # a signal, or the end of the disk: the rest says which
-        rest = memoryview(b"".join(pieces))[written:]
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
 
 
 class Receiver:
@@ -121,15 +47,13 @@ class Receiver:
     :param failed: grows by what is refused on the way.
     """
 
-    def __init__(
-        self, files: Files, pool: ThreadPoolExecutor, limits: Limits, room: Callable[[], bool], refuse: Callable[[OSError], GatewayError]
-    ) -> None:
+    def __init__(self, files: Files, pool: ThreadPoolExecutor, finisher: Finisher, rules: Rules) -> None:
         self._files = files
         self._pool = pool
-        self._limits = limits
-        self._room = room
-        self._refuse = refuse
-        self._syncing: deque[tuple[Upload, asyncio.Future[Prepared]]] = deque()
+        self._finisher = finisher
+        self._rules = rules
+        self._syncing: deque[tuple[Upload, int, asyncio.Future[Prepared]]] = deque()
+        self._held = 0
         self.prepared: list[Prepared] = []
         self.failed: list[Failed] = []
 
@@ -141,10 +65,10 @@ class Receiver:
         try:
             async for upload in uploads:
                 try:
-                    self._syncing.append((upload, await self._one(upload)))
+                    await self._one(upload)
                 except (InstanceError, OutOfStorage) as error:
                     self._fail(upload, error)
-                if len(self._syncing) > PIPELINE:
+                while len(self._syncing) > (PIPELINE if self._held > UNIT else TOGETHER):
                     await self._settle()
             while self._syncing:
                 await self._settle()
@@ -152,9 +76,9 @@ class Receiver:
             await self.abandon()
             raise
 
-    async def _one(self, upload: Upload) -> asyncio.Future[Prepared]:
-        """Reads one upload to its end; what is returned is done when the file is whole and synced."""
-        file = _Incoming(self._files, upload, self._limits, self._room, self._refuse)
+    async def _one(self, upload: Upload) -> None:
+        """Reads one upload to its end, and lets it be finished."""
+        file = Incoming(self._files, upload, self._rules)
         writing: asyncio.Future[None] | None = None
         pieces: list[bytes] = []
         size = 0
@@ -174,15 +98,17 @@ class Receiver:
                 await _quiet(writing)
             await _quiet(self._hop(file.discard))
             raise
-        return self._hop(file.finish, pieces)
+        self._syncing.append((upload, size, self._finisher.finish(file, pieces, size)))
+        self._held += size
 
     async def _settle(self) -> None:
-        upload, future = self._syncing[0]
+        upload, size, future = self._syncing[0]
         try:
-            self.prepared.append(await asyncio.shield(future))
+            self.prepared.append(future.result() if future.done() else await asyncio.shield(future))
         except (InstanceError, OutOfStorage) as error:
             self._fail(upload, error)
         self._syncing.popleft()
+        self._held -= size
 
     def _fail(self, upload: Upload, error: InstanceError | OutOfStorage) -> None:
         reason = error.reason if isinstance(error, InstanceError) else Reason.OUT_OF_RESOURCES
@@ -190,7 +116,7 @@ class Receiver:
 
     async def abandon(self) -> None:
         """Removes every file that was received."""
-        for _, future in self._syncing:
+        for _, _, future in self._syncing:
             done = await _quiet(future)
             if done is not None:
                 self.prepared.append(done)

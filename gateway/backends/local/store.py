@@ -1,7 +1,7 @@
 """The local store: files and an SQLite index as a `Backend`.
 
 Who does what:
-    receive.py       socket pieces -> synced files in incoming/          worker threads
+    receive.py       socket pieces -> synced files in incoming/          worker threads (incoming.py, finishing.py)
     writer.py        synced files -> durable, visible instances          one thread a process, one process at a time
     search.py        queries                                             reader threads
     retrieve.py      reads in the representation that was asked for      reader threads
@@ -22,7 +22,9 @@ from typing import TypeVar
 from gateway.backends.base import Body, Failed, Health, Matches, Retrieve, Stored, StoreResult, Tally, Upload
 from gateway.backends.local import housekeeping, schema, transactions
 from gateway.backends.local.files import Files
+from gateway.backends.local.finishing import Finisher
 from gateway.backends.local.headers import Headers
+from gateway.backends.local.incoming import Rules
 from gateway.backends.local.index import Readers, missing
 from gateway.backends.local.inspect import reread
 from gateway.backends.local.outgoing import Beside
@@ -104,6 +106,8 @@ class LocalStore:
         self._reads = Threads(READ_THREADS, "store-read")
         self._writes = ThreadPoolExecutor(WRITE_THREADS, "store-write")
         self._writer = Writer(self._files, connect, on_duplicate, self._reread, finish_deletes)
+        self._finisher = Finisher(self._writes)
+        self._rules = Rules(self._limits, self._room, self._writer.refuse)
         self._headers = Headers(self._files, self._readers, self._writer, self._limits)
         self._searcher = Searcher(self._readers, self._headers, self._writer, self._reads)
         self._retriever = Retriever(self._files, self._readers, self._reads, self._headers, self._limits, default_transfer_syntax)
@@ -116,7 +120,7 @@ class LocalStore:
         if not await self._has_room():
             raise OutOfStorage("the store's disk has less free space than stores.NAME.min_free_bytes asks for")
         self._start_collecting()
-        receiver = Receiver(self._files, self._writes, self._limits, self._room, self._writer.refuse)
+        receiver = Receiver(self._files, self._writes, self._finisher, self._rules)
         await receiver.receive(uploads)
         stored, rejected = await self._commit(receiver)
         return StoreResult(tuple(stored), tuple(receiver.failed + rejected))

@@ -16,6 +16,8 @@ import xxhash
 from gateway.backends.base import Upload
 from gateway.backends.local import receive
 from gateway.backends.local.files import Files, storage_error
+from gateway.backends.local.finishing import TOGETHER, Finisher
+from gateway.backends.local.incoming import Incoming, Rules
 from gateway.backends.local.receive import Receiver
 from gateway.dicom.elements import Limits
 from gateway.dicomweb.reasons import Reason
@@ -37,7 +39,7 @@ class Bench:
         self.refused: list[OSError] = []
 
     def receiver(self, limits: Limits = Limits()) -> Receiver:
-        return Receiver(self.files, self.pool, limits, lambda: self.room, self._refuse)
+        return Receiver(self.files, self.pool, Finisher(self.pool), Rules(limits, lambda: self.room, self._refuse))
 
     def _refuse(self, error: OSError) -> GatewayError:
         self.refused.append(error)
@@ -118,13 +120,13 @@ async def test_no_name_comes_from_outside(bench: Bench, monkeypatch: pytest.Monk
 
 async def test_a_usual_instance_costs_one_hop_and_many_tiny_pieces_a_bounded_number(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     hops: list[int] = []
-    write = receive._Incoming.write
+    write = Incoming.write
 
-    def counted(self: receive._Incoming, pieces: list[bytes]) -> None:
+    def counted(self: Incoming, pieces: list[bytes]) -> None:
         hops.append(len(pieces))
         write(self, pieces)
 
-    monkeypatch.setattr(receive._Incoming, "write", counted)
+    monkeypatch.setattr(Incoming, "write", counted)
     data = dicom(Rows=512, Columns=512, PixelData=bytes(512 * 512 * 2))
     await bench.receiver().receive(uploads([data], 64 << 10))
     assert hops == [len(data) // (64 << 10) + 1]
@@ -304,14 +306,18 @@ async def test_a_client_that_leaves_while_a_file_is_synced_leaves_nothing(bench:
     assert bench.nothing_left()
 
 
-async def test_few_instances_are_synced_while_the_next_one_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("unit", "most"), [(100, receive.PIPELINE), (1 << 20, TOGETHER)])
+async def test_few_instances_are_synced_while_the_next_one_is_read(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, unit: int, most: int
+) -> None:
     """A slow disk slows the sender down: nothing piles up."""
+    monkeypatch.setattr(receive, "UNIT", unit)
     go = threading.Event()
     monkeypatch.setattr(os, "fdatasync", lambda descriptor: go.wait(30))
     asked: list[int] = []
 
     async def counted() -> AsyncIterator[Upload]:
-        async for upload in uploads([dicom(sop=str(uid)) for uid in range(1, 10)]):
+        async for upload in uploads([dicom(sop=str(uid)) for uid in range(1, 100)]):
             asked.append(upload.part)
             yield upload
 
@@ -319,10 +325,10 @@ async def test_few_instances_are_synced_while_the_next_one_is_read(bench: Bench,
     receiving = asyncio.ensure_future(receiver.receive(counted()))
     for _ in range(200):
         await asyncio.sleep(0.001)
-    assert len(asked) == receive.PIPELINE + 1
+    assert len(asked) == most + 1
     go.set()
     await receiving
-    assert len(receiver.prepared) == 9
+    assert len(receiver.prepared) == 99
 
 
 async def test_abandoning_removes_what_was_received(bench: Bench) -> None:
