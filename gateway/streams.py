@@ -202,7 +202,7 @@ async def _peek(prefix: bytes, final: bool) -> Instance | Peeked:
 def _check_type(part: Part) -> None:
     """A part that says that it is something else than DICOM is not looked into (PS3.18 8.6.1.2.2)."""
     declared = part.headers.get("content-type")
-    if declared is None:
+    if declared is None or declared == DICOM:
         return
     try:
         media = parse_media_type(declared)

@@ -177,7 +177,8 @@ class DiskTier:
 
     def _touch(self) -> None:
         used, self._touched = self._touched, {}
-        self._index.touch([(at, name) for name, at in used.items()])
+        if used:
+            self._index.touch([(at, name) for name, at in used.items()])
 
     def claim(self, part: str, kind: Kind, size: int) -> bool:
         """In the thread; room for a part of that size."""
