@@ -103,6 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
         return baseline.INCOMPLETE
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     begin = time.monotonic()
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as name:
         folder = Path(name)
         facts = machine.facts(folder)

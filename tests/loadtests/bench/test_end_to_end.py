@@ -23,7 +23,9 @@ def test_a_run_prints_and_writes_and_is_held_against_its_baseline(
     monkeypatch.setattr(baseline, "FILE", path)
     monkeypatch.setattr(baseline, "read", lambda _=path: orjson.loads(path.read_bytes()))
     out = tmp_path / "out"
-    assert main([*WORDS, "--write-baseline", "--out", str(out)]) == 0
+    folder = tmp_path / "not" / "there" / "yet"
+    assert main([*WORDS, "--write-baseline", "--out", str(out), "--folder", str(folder)]) == 0
+    assert not list(folder.iterdir())  # it is left as it was found
     printed = capsys.readouterr().out
     assert NAME.split(",")[0] in printed and "instances/s" in printed
 
