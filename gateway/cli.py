@@ -185,7 +185,7 @@ def check_config(
 
 
 def _probe(settings: Settings) -> int:
-    from gateway.opening import client_of, probed
+    from gateway.opening_origins import client_of, probed
     from gateway.toml import origin_table
 
     origins = {name: store for name, store in settings.stores.items() if store.backend == "upstream"}

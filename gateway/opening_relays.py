@@ -18,7 +18,8 @@ from gateway.backends.upstream.client import Client
 from gateway.backends.upstream.relaying import Relaying
 from gateway.config import Settings
 from gateway.healthcare.names import StoreName
-from gateway.opening import Opening, client_of
+from gateway.opening import Opening
+from gateway.opening_origins import client_of
 from gateway.sections.base import MIB
 from gateway.sections.google import Relay
 from gateway.sections.stores import Store

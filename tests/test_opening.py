@@ -16,14 +16,11 @@ from gateway.backends.local.store import LocalStore
 from gateway.backends.memory import MemoryBackend
 from gateway.backends.pictured.pictured import Pictured
 from gateway.backends.spool.spooled import Spooled
-from gateway.backends.upstream.credentials import Basic, BearerFile, ClientCredentials, Nobody, PassThrough
-from gateway.backends.upstream.google import Google
 from gateway.backends.upstream.origin import Origin
 from gateway.config import Settings
 from gateway.errors import NotFound, StoreUnavailable
-from gateway.opening import Opening, client_of, credentials_of, profile_of, routes_of
+from gateway.opening import Opening
 from gateway.pixels.pool import Pool
-from gateway.sections.stores import Credentials, Store
 
 PACS = {"backend": "upstream", "url": "http://127.0.0.1:9/dicom-web"}
 
@@ -130,40 +127,6 @@ async def test_when_one_store_cannot_be_opened_the_others_are_closed(tmp_path: P
     with pytest.raises((OSError, StoreUnavailable)):
         await opening.catalog()
     assert list((tmp_path / "default" / "incoming").iterdir()) == [], "a store that is open has a folder of its own there"
-
-
-@pytest.mark.parametrize(
-    ("settings", "kind"),
-    [
-        ({}, Nobody),
-        ({"kind": "basic", "user": "a", "secret_file": "s"}, Basic),
-        ({"kind": "bearer", "secret_file": "s"}, BearerFile),
-        ({"kind": "client_credentials", "user": "a", "secret_file": "s", "token_url": "http://t"}, ClientCredentials),
-        ({"kind": "google"}, Google),
-        ({"kind": "pass_through"}, PassThrough),
-    ],
-)
-def test_each_kind_of_credentials(settings: dict[str, Any], kind: type) -> None:
-    assert type(credentials_of("a", Credentials(**settings))) is kind
-
-
-def test_an_override_that_no_profile_has_is_named() -> None:
-    assert profile_of("a", Store(**PACS, profile="orthanc", overrides={"page": 7})).page == 7
-    with pytest.raises(StoreUnavailable, match=r"stores\.a\.overrides: .*'paeg'"):
-        profile_of("a", Store(**PACS, overrides={"paeg": 7}))
-
-
-@pytest.mark.parametrize("when", [{"Modalty": "MR"}, {"StudyDate": "yesterday"}])
-def test_a_route_that_nothing_can_take_is_named(when: dict[str, str]) -> None:
-    store = Store(**PACS, delivery="spool", routes=[{"when": when, "to": ["a"]}])
-    with pytest.raises(StoreUnavailable, match=r"stores\.a\.routes: "):
-        routes_of("a", store)
-
-
-def test_a_certificate_that_is_missing_is_named(tmp_path: Path) -> None:
-    store = Store(**PACS, credentials={"authority": tmp_path / "none.pem"})
-    with pytest.raises(StoreUnavailable, match=r"stores\.a\.credentials: .*none\.pem does not exist"):
-        client_of("a", store)
 
 
 async def _scope(stores: Stores, **settings: Any) -> str:
