@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection
+from functools import lru_cache
 
 from gateway.dicom.dataset import DataSet
 from gateway.dicom.part10 import (
@@ -42,6 +43,11 @@ LAST = 0x7FDFFFFF
 DEFAULTS = Limits()
 PIECE = 64 << 10
 """Bytes that are inflated at a time: what a deflated instance costs in memory."""
+
+
+@lru_cache(64)
+def _with_syntax(wanted: frozenset[int]) -> frozenset[int]:
+    return wanted | {SYNTAX}
 
 
 class Walk(DataSet):
@@ -82,7 +88,7 @@ class Walk(DataSet):
         stop_after: int | None = None,
         needed: Collection[int] = (),
     ) -> None:
-        super().__init__({*wanted, SYNTAX}, record, limits)
+        super().__init__(_with_syntax(frozenset(wanted)), record, limits)
         self.position = 0
         self.syntax = ""
         self.done = False

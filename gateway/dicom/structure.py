@@ -16,6 +16,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, NoReturn
 
 from gateway.dicom.part10 import META, Buffer, Codec
@@ -142,6 +143,12 @@ class Caught:
         return self.vr, bytes(self.raw[:-8] if ended else self.raw)
 
 
+@lru_cache(64)
+def _special(wanted: frozenset[int]) -> frozenset[int]:
+    """Tags at which a walk looks up. Few different ones are wanted, and to make these sets costs a tenth of a small instance's walk."""
+    return wanted | PIXELS | {OFFSETS, LENGTHS, ROWS, 0x00080005}
+
+
 class Structure:
     """The walk through one data set. `elements.Walk` wraps it for whole files and documents what can be asked."""
 
@@ -153,7 +160,7 @@ class Structure:
         self.trailing = 0
         self.unusual = False
         self._record = record
-        self._special = frozenset(wanted) | PIXELS | {OFFSETS, LENGTHS, ROWS, 0x00080005}
+        self._special = _special(frozenset(wanted))
         self._mode: Mode = self._next
         self._outer = self._codec = META  # of the top level, of where the walk is
         self._base = 0  # stream offset of the first byte of the buffer

@@ -34,6 +34,9 @@ SHARED = 64 << 20
 LONGEST = 0xFFFFFFFE
 """Bytes of a value or a fragment (PS3.5 7.1.1)."""
 
+_PICTURES = ("image/", "video/")
+"""Media types that are no octets: what is not a family of `FAMILIES` (image/png) must not pass for native pixels."""
+
 _TABLE = b"\xfe\xff\x00\xe0\0\0\0\0"
 _ITEM = b"\xfe\xff\x00\xe0"
 _END = b"\xfe\xff\xdd\xe0\0\0\0\0"
@@ -220,6 +223,8 @@ class Assembler:
         for part in parts:
             if part.fault is not None:
                 raise InstanceError(part.fault[0], part.fault[1], tag)
+            if tag in PIXELS and part.media.startswith(_PICTURES) and part.media not in FAMILIES:
+                raise InstanceError(Reason.CANNOT_UNDERSTAND, "its part is of a media type that pixel data cannot have", tag)
         return parts
 
     def _check_shared(self, hole: Hole, within: str | None) -> None:

@@ -148,7 +148,7 @@ def _elements(data: bytes, most: int) -> list[bytes]:
             if data[after : token.start()].strip(_BLANKS) or token.end() != len(data) or token[0] != b"]":
                 break
             return found
-    raise _unreadable("not a whole JSON array")
+    raise _unreadable("not a whole JSON array of objects (PS3.18 F.2.1)")
 
 
 def _unreadable(why: str) -> InstanceError:

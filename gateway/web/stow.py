@@ -51,11 +51,11 @@ async def store(request: web.Request, service: Service) -> web.StreamResponse:
         intake = await _intake(request, service, study)
         async with aclosing(intake.uploads()) as uploads:
             result = await backend.store(_replacing(uploads) if request.method == hdrs.METH_PUT else uploads)
-    if intake.parts == 0:
-        raise BadRequest("the request holds no part")
+    failed = tuple(sorted([*result.failed, *intake.failed], key=_part))
+    if not result.stored and not failed:
+        raise BadRequest("the request names no instance" if intake.parts else "the request holds no part")
     if (stored := context_of(request).stored) is not None and result.stored:
         await stored([Resource(one.instance.study, one.instance.series, one.instance.sop) for one in result.stored])
-    failed = tuple(sorted([*result.failed, *intake.failed], key=_part))
     return await answered(request, service, StoreResult(result.stored, failed), offer)
 
 

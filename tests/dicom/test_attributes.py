@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -71,6 +72,22 @@ def test_attributes_by_level() -> None:
     assert found.study == {"00080020": {"vr": "DA", "Value": ["20240102"]}, "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane"}]}}
     assert found.series["00080060"] == {"vr": "CS", "Value": ["CT"]}
     assert found.instance == {"00080016": {"vr": "UI", "Value": ["1.2.3"]}}
+
+
+def test_packed_attributes_are_the_same() -> None:
+    plain_one, packed = indexed(DATA), indexed(DATA)
+    packed.pack()
+    assert packed == plain_one and packed.instance == {"00080016": {"vr": "UI", "Value": ["1.2.3"]}}
+
+
+def test_packed_attributes_weigh_what_they_hold() -> None:
+    raw = b"\\".join([b"AB"] * 10_000)  # as objects sixty bytes each
+    names = sys.getrefcount(raw)
+    found = index_attributes({0x00080008: ("CS", raw), 0x00100010: ("PN", b"x" * 1000)})
+    assert sys.getrefcount(raw) > names
+    found.pack()
+    assert 50_000 + 1000 < found.weight < 60_000
+    assert sys.getrefcount(raw) == names and found.instance is not found.instance
 
 
 @pytest.mark.parametrize("explicit", [True, False])

@@ -148,6 +148,8 @@ def test_a_video_is_one_fragment_whatever_its_frames() -> None:
         ([("pixels", OCTETS, NATIVE)], metadata("Doe^Jane") | PIXELS, Reason.TRANSFER_SYNTAX_NOT_SUPPORTED, 0x00020010),
         ([], metadata("1.2.840.10008.1.2.4.95"), Reason.TRANSFER_SYNTAX_NOT_SUPPORTED, 0x00020010),
         ([("pixels", "image/jpeg", JPEG), ("pixels", "image/jp2", JP2)], PIXELS, Reason.CANNOT_UNDERSTAND, 0x7FE00010),
+        ([("pixels", "image/png", NATIVE)], DESCRIBED | PIXELS, Reason.CANNOT_UNDERSTAND, 0x7FE00010),
+        ([("pixels", "video/webm", NATIVE)], DESCRIBED | PIXELS, Reason.CANNOT_UNDERSTAND, 0x7FE00010),
         (
             [("pixels", "image/jpeg", JPEG)],
             {"00280008": {"vr": "IS", "Value": [2]}} | PIXELS,

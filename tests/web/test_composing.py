@@ -193,7 +193,8 @@ async def test_xml_that_cannot_be_read(plain: Gate, part: bytes) -> None:
 
 async def test_no_part_and_no_instance_are_bad_requests(plain: Gate) -> None:
     assert (await send(plain)).status == 400
-    assert (await send(plain, metadata())).status == 400
+    answer = await send(plain, metadata())
+    assert (answer.status, answer.json["detail"]) == (400, "the request names no instance")
 
 
 @pytest.mark.parametrize(("end", "status"), [(100, 409), (-20, 202), (-6, 202), (-3, 202)])

@@ -45,10 +45,15 @@ class Finisher:
         """Done when the file is whole and synced; raises as `Incoming` does, and leaves nothing behind then.
 
         :param pieces: its last ones, of `size` bytes.
+        :raises RuntimeError: when the store was closed; likewise.
         """
         loop = asyncio.get_running_loop()
-        if size > SMALL:
-            return loop.run_in_executor(self._pool, file.finish, pieces)
+        if size > SMALL or not file.quick:
+            try:
+                return loop.run_in_executor(self._pool, file.finish, pieces)
+            except RuntimeError:
+                file.discard()
+                raise
         future: asyncio.Future[Prepared] = loop.create_future()
         self._waiting.append((file, pieces, future))
         if not self._called and self._at_work < ABREAST:
@@ -64,6 +69,8 @@ class Finisher:
         try:
             turn = asyncio.get_running_loop().run_in_executor(self._pool, _finished, [(file, pieces) for file, pieces, _ in some])
         except RuntimeError as error:  # the store was closed
+            for file, _, _ in some:
+                file.discard()
             _tell(some, [error] * len(some))
         else:
             self._at_work += 1
@@ -78,6 +85,8 @@ class Finisher:
 
 def _tell(some: Sequence[_Waiting], outcomes: Sequence[Prepared | Exception]) -> None:
     for (_, _, future), outcome in zip(some, outcomes, strict=True):
+        if future.done():  # nobody waits for it any more, which must not cost the others
+            continue
         if isinstance(outcome, Exception):
             future.set_exception(outcome)
         else:

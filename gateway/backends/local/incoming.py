@@ -15,6 +15,7 @@ from gateway.backends.local.prepared import Pixels, Prepared
 from gateway.dicom.attributes import INDEX_TAGS, IndexAttributes
 from gateway.dicom.elements import Limits, Walk
 from gateway.dicom.frames import TABLE_TAGS
+from gateway.dicom.part10 import DEFLATED
 from gateway.errors import GatewayError, OutOfStorage
 
 _WANTED = INDEX_TAGS | TABLE_TAGS
@@ -36,12 +37,15 @@ class Rules:
 class Incoming:
     """Its methods are called from worker threads, one at a time. One that raises leaves a file for `discard`, unless it says otherwise.
 
-    The errors of all of them: `InstanceError` when the bytes are no whole data set, `OutOfStorage` when they have no room, and what the
-    rules say of other system calls that failed.
+    :param take: is told how much memory the index's part of it takes; see `waiting`.
+
+    The errors of all of them: `InstanceError` when the bytes are no whole data set, `OutOfStorage` when they have no room, what the
+    rules say of other system calls that failed, and that of `take`.
     """
 
-    def __init__(self, files: Files, upload: Upload, rules: Rules) -> None:
+    def __init__(self, files: Files, upload: Upload, rules: Rules, take: Callable[[int], None]) -> None:
         self.path = files.incoming()
+        self._take = take
         self._files = files
         self._upload = upload
         self._rules = rules
@@ -49,7 +53,12 @@ class Incoming:
         self._walk = Walk(wanted=_WANTED, limits=rules.limits)
         self._hash = xxhash.xxh3_128()
         self._size = 0
-        self._described: tuple[IndexAttributes, Pixels | None] | None = None
+        self._prepared: Prepared | None = None
+
+    @property
+    def quick(self) -> bool:
+        """Whether its last pieces say how long `finish` takes: nothing was written before, and nothing of it has to be inflated."""
+        return not self._size and self._upload.instance.transfer_syntax not in DEFLATED
 
     def write(self, pieces: list[bytes]) -> None:
         """The next pieces."""
@@ -71,10 +80,16 @@ class Incoming:
         try:
             self.write(pieces)
             self._walk.finish()
-            self._described = describe(self._walk, self._descriptor)
+            self._prepared = self._told(*describe(self._walk, self._descriptor))
+            del self._walk  # it holds every raw value, and others may be waited for now
+            self._take(self._prepared.weight)
         except BaseException:
             self.discard()
             raise
+
+    def _told(self, attributes: IndexAttributes, pixels: Pixels | None) -> Prepared:
+        upload = self._upload
+        return Prepared(upload.part, upload.instance, self.path, self._size, self._hash.digest(), attributes, pixels, upload.replace)
 
     def begin_sync(self) -> None:
         """Lets the disk begin with a complete file of several; `settle` waits for it."""
@@ -82,15 +97,14 @@ class Incoming:
 
     def settle(self) -> Prepared:
         """Syncs a complete file. Leaves nothing behind when it raises."""
-        assert self._described is not None  # noqa: S101 - `complete` came before; narrows the type
+        assert self._prepared is not None  # noqa: S101 - `complete` came before; narrows the type
         try:
             self._files.sync_file(self._descriptor)
         except OSError as error:
             self.discard()
             raise self._rules.refuse(error) from error
         self._close()
-        upload = self._upload
-        return Prepared(upload.part, upload.instance, self.path, self._size, self._hash.digest(), *self._described, upload.replace)
+        return self._prepared
 
     def finish(self, pieces: list[bytes]) -> Prepared:
         """`complete` and `settle`."""
@@ -99,6 +113,7 @@ class Incoming:
 
     def discard(self) -> None:
         """Takes it away."""
+        self._prepared = None  # an error that somebody will look at later keeps this object
         self._close()
         discard(self.path)
 

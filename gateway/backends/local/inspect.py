@@ -31,7 +31,7 @@ BETWEEN = 4 << 10
 def describe(walk: Walk, descriptor: int) -> tuple[IndexAttributes, Pixels | None]:
     """What the index keeps of a file whose walk is finished."""
     attributes = index_attributes(walk.values, implicit=walk.implicit, little_endian=walk.little_endian)
-    attributes.instance  # noqa: B018 - made here, in a thread of its own; the writer has one for all
+    attributes.pack()  # here, in a thread of its own; the writer has one for all
     found = walk.pixels
     if found is None:
         return attributes, None

@@ -52,6 +52,12 @@ class Prepared:
     pixels: Pixels | None
     replace: bool = False
 
+    @property
+    def weight(self) -> int:
+        """About how many bytes of memory it holds."""
+        table = self.pixels.frames if self.pixels is not None else None
+        return self.attributes.weight + len(table or b"")
+
 
 def column(attributes: dict[str, Any], key: str) -> str | None:
     """The values of an attribute as the index matches them, None when there are none.
@@ -77,6 +83,7 @@ _COMPARED = {
 
 
 def item_text(attributes: dict[str, Any], sequence: str, key: str) -> str | None:
-    """The values of an attribute in all items of a sequence, None when there are none."""
-    found = [column(item, key) for item in attributes.get(sequence, {}).get("Value", ())]
+    """The values of an attribute in all items of a sequence, None when there are none, or the file gives it another VR."""
+    attribute = attributes.get(sequence, {})
+    found = [column(item, key) for item in attribute.get("Value", ())] if attribute.get("vr") == "SQ" else []
     return "\\".join(value for value in found if value) or None

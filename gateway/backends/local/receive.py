@@ -5,7 +5,8 @@ ends. While a thread writes, walks and syncs one instance, the loop reads the ne
 share a hop (`finishing`).
 
 Held in memory a request: a unit being gathered, a unit being written, and what is being synced: `PIPELINE` instances of
-which each holds a unit at most, or `finishing.TOGETHER` of them that hold a unit together.
+which each holds a unit at most, or `finishing.TOGETHER` of them that hold a unit together. What the index will say of
+instances waits until the request has ended, for nothing is stored of one that is refused; `waiting` bounds that.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from gateway.backends.local.files import Files, discard
 from gateway.backends.local.finishing import TOGETHER, Finisher
 from gateway.backends.local.incoming import Incoming, Rules
 from gateway.backends.local.prepared import Prepared
+from gateway.backends.local.waiting import Waiting
 from gateway.dicomweb.reasons import Reason
 from gateway.errors import InstanceError, OutOfStorage
 
@@ -42,16 +44,17 @@ def _discard_all(paths: list[str]) -> None:
 
 
 class Receiver:
-    """Receives the uploads of one request.
+    """Receives the uploads of one request. Who made it calls `release` in the end.
 
     :param failed: grows by what is refused on the way.
     """
 
-    def __init__(self, files: Files, pool: ThreadPoolExecutor, finisher: Finisher, rules: Rules) -> None:
+    def __init__(self, files: Files, pool: ThreadPoolExecutor, finisher: Finisher, rules: Rules, waiting: Waiting) -> None:
         self._files = files
         self._pool = pool
         self._finisher = finisher
         self._rules = rules
+        self._index = waiting.request()
         self._syncing: deque[tuple[Upload, int, asyncio.Future[Prepared]]] = deque()
         self._held = 0
         self.prepared: list[Prepared] = []
@@ -78,7 +81,7 @@ class Receiver:
 
     async def _one(self, upload: Upload) -> None:
         """Reads one upload to its end, and lets it be finished."""
-        file = Incoming(self._files, upload, self._rules)
+        file = Incoming(self._files, upload, self._rules, self._index.take)
         writing: asyncio.Future[None] | None = None
         pieces: list[bytes] = []
         size = 0
@@ -88,11 +91,11 @@ class Receiver:
                 size += len(piece)
                 if size >= UNIT or len(pieces) >= PIECES:
                     if writing is not None:
-                        await writing
+                        await asyncio.shield(writing)
                     writing = self._hop(file.write, pieces)
                     pieces, size = [], 0
             if writing is not None:
-                await writing
+                await asyncio.shield(writing)  # a thread that writes goes on, so what is below waits for it
         except BaseException:
             if writing is not None:
                 await _quiet(writing)
@@ -113,6 +116,10 @@ class Receiver:
     def _fail(self, upload: Upload, error: InstanceError | OutOfStorage) -> None:
         reason = error.reason if isinstance(error, InstanceError) else Reason.OUT_OF_RESOURCES
         self.failed.append(Failed(upload.part, reason, error.message, upload.instance.sop_class, upload.instance.sop))
+
+    def release(self) -> None:
+        """Lets others have the room of what was received."""
+        self._index.release()
 
     async def abandon(self) -> None:
         """Removes every file that was received."""

@@ -1,7 +1,7 @@
 """The local store: files and an SQLite index as a `Backend`.
 
 Who does what:
-    receive.py       socket pieces -> synced files in incoming/          worker threads (incoming.py, finishing.py)
+    receive.py       socket pieces -> synced files in incoming/          worker threads (incoming.py, finishing.py, waiting.py)
     writer.py        synced files -> durable, visible instances          one thread a process, one process at a time
     search.py        queries                                             reader threads
     retrieve.py      reads in the representation that was asked for      reader threads
@@ -35,6 +35,7 @@ from gateway.backends.local.search import Searcher
 from gateway.backends.local.tallies import counted
 from gateway.backends.local.threads import Threads
 from gateway.backends.local.tombstones import Tombstones
+from gateway.backends.local.waiting import Waiting
 from gateway.backends.local.writer import Writer
 from gateway.backends.policy import OnDuplicate
 from gateway.dicom.elements import Limits
@@ -107,6 +108,7 @@ class LocalStore:
         self._writes = ThreadPoolExecutor(WRITE_THREADS, "store-write")
         self._writer = Writer(self._files, connect, on_duplicate, self._reread, finish_deletes)
         self._finisher = Finisher(self._writes)
+        self._waiting = Waiting()
         self._rules = Rules(self._limits, self._room, self._writer.refuse)
         self._headers = Headers(self._files, self._readers, self._writer, self._limits)
         self._searcher = Searcher(self._readers, self._headers, self._writer, self._reads)
@@ -120,9 +122,12 @@ class LocalStore:
         if not await self._has_room():
             raise OutOfStorage("the store's disk has less free space than stores.NAME.min_free_bytes asks for")
         self._start_collecting()
-        receiver = Receiver(self._files, self._writes, self._finisher, self._rules)
-        await receiver.receive(uploads)
-        stored, rejected = await self._commit(receiver)
+        receiver = Receiver(self._files, self._writes, self._finisher, self._rules, self._waiting)
+        try:
+            await receiver.receive(uploads)
+            stored, rejected = await self._commit(receiver)
+        finally:
+            receiver.release()
         return StoreResult(tuple(stored), tuple(receiver.failed + rejected))
 
     async def _commit(self, receiver: Receiver) -> tuple[list[Stored], list[Failed]]:

@@ -18,8 +18,10 @@ from gateway.backends.local.files import Files, storage_error
 from gateway.backends.local.finishing import ABREAST, SMALL, TOGETHER, Finisher
 from gateway.backends.local.incoming import Incoming, Rules
 from gateway.backends.local.prepared import Prepared
+from gateway.backends.local.waiting import Waiting
 from gateway.dicom.elements import Limits
 from gateway.errors import GatewayError, InstanceError, OutOfStorage
+from tests import samples
 from tests.backends.local.faults import Fault, incoming
 from tests.backends.made import dicom, identity, uploads
 from tests.backends.resting import open_below
@@ -32,9 +34,13 @@ class Bench:
         self.pool = ThreadPoolExecutor(4)
         self.finisher = Finisher(self.pool)
         self.rules = Rules(Limits(), lambda: True, self._refuse)
+        self.waiting = Waiting().request()
 
     def _refuse(self, error: OSError) -> GatewayError:
         return storage_error(error, "writing")
+
+    def file(self, upload: Upload) -> Incoming:
+        return Incoming(self.files, upload, self.rules, self.waiting.take)
 
     async def finish(self, *files: bytes, size: int | None = None) -> list[Prepared | BaseException]:
         """All of them handed over in one turn of the loop."""
@@ -42,7 +48,9 @@ class Bench:
         number = 0
         async for upload in uploads([dicom(sop=str(one + 1)) for one in range(len(files))]):
             pieces = [files[number]]
-            futures.append(self.finisher.finish(Incoming(self.files, upload, self.rules), pieces, size or len(files[number])))
+            futures.append(
+                self.finisher.finish(Incoming(self.files, upload, self.rules, self.waiting.take), pieces, size or len(files[number]))
+            )
             number += 1
         return await asyncio.gather(*futures, return_exceptions=True)
 
@@ -107,6 +115,26 @@ async def test_large_ones_have_a_thread_each(bench: Bench, monkeypatch: pytest.M
     assert all(isinstance(one, Prepared) for one in done)
 
 
+async def test_the_end_of_a_large_one_and_a_deflated_one_keep_no_small_ones_waiting(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their last pieces are few, but the sync of the one and the walk of the other take as long as all of it."""
+    turns: list[int] = []
+    finished = finishing._finished
+
+    def counted(files: list[tuple[Incoming, list[bytes]]]) -> list[Prepared | Exception]:
+        turns.append(len(files))
+        return finished(files)
+
+    monkeypatch.setattr(finishing, "_finished", counted)
+    small, begun = dicom(sop="1"), dicom(sop="2")
+    bomb = samples.ALL["deflated"]()
+    made = [bench.file(Upload(part, identity(data), _nothing())) for part, data in enumerate((small, begun, bomb), 1)]
+    made[1].write([begun[:200]])
+    rest = ([small], [begun[200:]], [bomb])
+    done = await asyncio.gather(*(bench.finisher.finish(file, pieces, 100) for file, pieces in zip(made, rest, strict=True)))
+    assert [Path(one.path).read_bytes() for one in done] == [small, begun, bomb]
+    assert turns == [1]
+
+
 async def test_what_comes_while_turns_are_at_work_makes_up_the_next_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     turns: list[int] = []
     go = threading.Event()
@@ -157,7 +185,9 @@ async def test_whoever_does_not_wait_for_a_sync_gets_none(root: Path, calls: lis
         finisher = Finisher(pool)
         rules = Rules(Limits(), lambda: True, lambda error: storage_error(error, "writing"))
         made = [Upload(one, identity(dicom(sop=str(one))), _nothing()) for one in (1, 2)]
-        await asyncio.gather(*(finisher.finish(Incoming(files, one, rules), [dicom(sop=str(one.part))], 500) for one in made))
+        await asyncio.gather(
+            *(finisher.finish(Incoming(files, one, rules, Waiting().request().take), [dicom(sop=str(one.part))], 500) for one in made)
+        )
         assert "fdatasync" not in [name for name, _ in calls]
     finally:
         pool.shutdown()
@@ -173,6 +203,25 @@ async def test_a_pool_that_has_closed_is_said_to_all_who_wait(bench: Bench) -> N
     bench.pool.shutdown()
     done = await asyncio.wait_for(bench.finish(dicom(sop="1"), dicom(sop="2")), 10)
     assert [type(one) for one in done] == [RuntimeError, RuntimeError]
+
+
+async def test_a_pool_that_has_closed_leaves_nothing_of_what_was_written_before(bench: Bench) -> None:
+    (upload,) = [one async for one in uploads([dicom()])]
+    file = bench.file(upload)
+    file.write([dicom()[:200]])
+    bench.pool.shutdown()
+    with pytest.raises(RuntimeError):
+        await asyncio.wait_for(bench.finisher.finish(file, [dicom()[200:]], 100), 10)
+    assert not incoming(bench.root) and open_below(bench.root / "incoming") == 1
+
+
+async def test_one_that_nobody_waits_for_any_more_costs_no_other(bench: Bench) -> None:
+    made = [one async for one in uploads([dicom(sop="1"), dicom(sop="2")])]
+    files = [bench.file(one) for one in made]
+    left, waited = (bench.finisher.finish(file, [dicom(sop=str(number))], 100) for number, file in enumerate(files, 1))
+    left.cancel()
+    assert (await asyncio.wait_for(waited, 10)).instance.sop == "2"
+    assert [type(one) for one in await asyncio.wait_for(bench.finish(dicom(sop="3")), 10)] == [Prepared]
 
 
 def test_the_disk_is_asked_where_the_system_can(root: Path) -> None:

@@ -37,7 +37,7 @@ async def _body() -> AsyncIterator[bytes]:
 
 
 def file_of(files: Files, data: bytes = dicom(), *, room: bool = True) -> Incoming:
-    return Incoming(files, Upload(7, identity(data), _body(), replace=True), Rules(Limits(), lambda: room, refuse))
+    return Incoming(files, Upload(7, identity(data), _body(), replace=True), Rules(Limits(), lambda: room, refuse), lambda weight: None)
 
 
 def left(files: Files) -> tuple[int, int]:

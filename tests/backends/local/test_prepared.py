@@ -42,3 +42,8 @@ def test_values_in_the_items_of_a_sequence() -> None:
     assert text() is None
     assert item_text({}, "00400275", "00400009") is None
     assert item_text({"00400275": {"vr": "SQ"}}, "00400275", "00400009") is None
+
+
+@pytest.mark.parametrize("attribute", [{"vr": "LO", "Value": ["A"]}, {"vr": "US", "Value": [7]}, {"vr": "FD", "Value": [None]}])
+def test_what_a_file_gives_another_vr_has_no_items(attribute: dict[str, Any]) -> None:
+    assert item_text({"00400275": attribute}, "00400275", "00400009") is None

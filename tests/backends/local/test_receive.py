@@ -14,14 +14,15 @@ import pytest
 import xxhash
 
 from gateway.backends.base import Upload
-from gateway.backends.local import receive
+from gateway.backends.local import receive, waiting
 from gateway.backends.local.files import Files, storage_error
 from gateway.backends.local.finishing import TOGETHER, Finisher
 from gateway.backends.local.incoming import Incoming, Rules
 from gateway.backends.local.receive import Receiver
+from gateway.backends.local.waiting import Waiting
 from gateway.dicom.elements import Limits
 from gateway.dicomweb.reasons import Reason
-from gateway.errors import Busy, GatewayError, InstanceError, StoreUnavailable
+from gateway.errors import Busy, GatewayError, InstanceError, StoreUnavailable, TooLarge
 from tests import samples
 from tests.backends.local.faults import Fault, incoming, record
 from tests.backends.made import dicom, identity, uploads
@@ -35,11 +36,13 @@ class Bench:
         self.root = root
         self.files = Files(root)
         self.pool = ThreadPoolExecutor(4)
+        self.waiting = Waiting()
         self.room = True
         self.refused: list[OSError] = []
 
     def receiver(self, limits: Limits = Limits()) -> Receiver:
-        return Receiver(self.files, self.pool, Finisher(self.pool), Rules(limits, lambda: self.room, self._refuse))
+        rules = Rules(limits, lambda: self.room, self._refuse)
+        return Receiver(self.files, self.pool, Finisher(self.pool), rules, self.waiting)
 
     def _refuse(self, error: OSError) -> GatewayError:
         self.refused.append(error)
@@ -304,6 +307,55 @@ async def test_a_client_that_leaves_while_a_file_is_synced_leaves_nothing(bench:
     with pytest.raises(asyncio.CancelledError):
         await receiving
     assert bench.nothing_left()
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+async def test_a_client_that_leaves_while_a_file_is_written_leaves_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    """The thread goes on whoever waits for it: its file must be taken away after it, not beside it."""
+    monkeypatch.setattr(receive, "UNIT", 200)
+    reached, go = threading.Event(), threading.Event()
+    write = Incoming.write
+
+    def slow(self: Incoming, some: list[bytes]) -> None:
+        reached.set()
+        go.wait(30)
+        write(self, some)
+
+    monkeypatch.setattr(Incoming, "write", slow)
+    data = dicom()
+    sent = [data[200 * number : 200 * number + 200] for number in range(pieces)]
+    receiving = asyncio.ensure_future(bench.receiver().receive(one(pieces_of(data, *sent))))
+    await asyncio.to_thread(reached.wait, 30)
+    receiving.cancel()
+    await asyncio.sleep(0.01)
+    assert not receiving.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await receiving
+    assert bench.nothing_left()
+
+
+# -- what waits for the commit
+
+
+async def test_what_waits_for_the_commit_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [dicom(sop=str(uid), ImageType=["AB"] * 3000) for uid in range(1, 6)]
+    receiver = bench.receiver()
+    await receiver.receive(uploads(files[:3]))
+    assert bench.waiting.held == sum(done.weight for done in receiver.prepared) > 30_000
+    monkeypatch.setattr(waiting, "INDEXED", bench.waiting.held * 4 // 3)
+    for number, kind in ((3, Busy), (5, TooLarge)):
+        other = bench.receiver()
+        with pytest.raises(kind):
+            await other.receive(uploads(files[:number]))
+        other.release()
+        if kind is Busy:
+            receiver.release()
+    assert bench.waiting.held == 0
+    await bench.receiver().receive(uploads(files[3:]))
+    assert len(incoming(bench.root)) == 3 + 2 and open_below(bench.root / "incoming") == 1
 
 
 @pytest.mark.parametrize(("unit", "most"), [(100, receive.PIPELINE), (1 << 20, TOGETHER)])

@@ -100,6 +100,34 @@ async def test_limits_of_structure_are_those_it_was_given(open_store: OpenStore)
     assert "limits.elements" in result.failed[0].detail
 
 
+async def test_an_attribute_of_another_vr_costs_neither_the_instance_nor_its_neighbours(open_store: OpenStore) -> None:
+    """What the index looks for in the items of a sequence may be no sequence in a file."""
+    odd = dicom("1.2", "1.2.1", sop="2")
+    element = b"\x40\x00\x75\x02LO\x04\x00ABCD"
+    before = odd.index(b"\xe0\x7f\x10\x00")
+    odd = odd[:before] + element + odd[before:]
+    backend = open_store()
+    result = await store(backend, dicom(sop="1"), odd, dicom(sop="3"))
+    assert not result.failed and len(result.stored) == 3
+    await backend.delete(Resource("1.1"))
+    await store(backend, dicom("1.2", "1.2.1", sop="4"))
+    assert await sops(backend) == ["2", "4"]
+
+
+async def test_what_waits_for_a_commit_is_let_go_when_the_request_ends(open_store: OpenStore) -> None:
+    backend = open_store()
+    await store(backend, dicom(sop="1"), dicom(sop="1", PatientID="P2"))
+
+    async def broken() -> AsyncIterator[Upload]:
+        async for upload in uploads([dicom(sop="2"), dicom(sop="3")]):
+            yield upload
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await backend.store(broken())
+    assert backend._waiting.held == 0
+
+
 @pytest.mark.parametrize("name", ["..", "/etc/passwd", "'; DROP TABLE study; --"])
 async def test_no_text_of_an_instance_becomes_a_path(open_store: OpenStore, root: Path, name: str) -> None:
     backend = open_store()
