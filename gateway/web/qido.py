@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from http import HTTPStatus
 
 from aiohttp import web
 
-from gateway.backends.base import URL_BASE, Matches
+from gateway.backends.base import URL_BASE, Matches, Served
+from gateway.backends.documents import XML, metadata_body
 from gateway.dicom import dictionary
 from gateway.dicomweb.media import Offer, choose, parse_accept
 from gateway.dicomweb.query import parse_query
@@ -21,9 +23,10 @@ from gateway.web.context import context_of
 from gateway.web.dialect import Dialect, dialect_of
 from gateway.web.finished import Document, Finished
 from gateway.web.served import story, warnings
-from gateway.web.service import Service, asked_for, base_url
+from gateway.web.service import VERSION, Service, accept_of, asked_for, base_url
 
-OFFERS = (Offer("application/dicom+json"), Offer("application/json"))
+OFFERS = (Offer("application/dicom+json"), Offer("application/json"), XML)
+"""PS3.18 table 10.6.4-1: JSON is the default, and XML has to be there as well."""
 
 
 async def search_studies(request: web.Request, service: Service) -> web.StreamResponse:
@@ -44,7 +47,7 @@ async def search_instances(request: web.Request, service: Service) -> web.Stream
 async def _search(request: web.Request, service: Service, level: Level) -> web.StreamResponse:
     media_type = _chosen(*asked_for(request))
     if media_type is None:
-        raise NotAcceptable("search results are application/dicom+json")
+        raise NotAcceptable('search results are application/dicom+json, or multipart/related; type="application/dicom+xml"')
     dialect = dialect_of(request)
     dialect.check_keys(level, request.query)
     limits = dialect.limits or service.search_limits
@@ -64,7 +67,11 @@ async def _search(request: web.Request, service: Service, level: Level) -> web.S
     if not matches.results:
         context_of(request).still = matches.served.still
         return _warned(web.Response(status=204, headers=service.caching | story(matches.served)), matches, dialect)
-    body, etag = await _made(matches, base_url(request, service).encode(), media_type, service.finished)
+    base = base_url(request, service).encode()
+    body, etag = await _made(matches, base, media_type, service.finished)
+    if media_type == XML.media_type:
+        validators = Validators(tag(etag, VERSION), weak=True, modified=matches.modified)
+        return await _in_xml(request, service, replace(matches, served=_told(matches, dialect)), base, validators)
     validators = Validators(etag, modified=matches.modified)
     response = await documents.found(request, service, body, media_type, validators, matches.served)
     return response if response.status == HTTPStatus.NOT_MODIFIED else _warned(response, matches, dialect)
@@ -125,10 +132,32 @@ def _public(batch: bytes, base: bytes) -> bytes:
     return b"".join([*pieces, rest])
 
 
+XML_BATCH = 50
+"""Results that are written as XML in one hop to a thread, in some milliseconds."""
+
+
+async def _in_xml(request: web.Request, service: Service, matches: Matches, base: bytes, validators: Validators) -> web.StreamResponse:
+    """A part for each result (PS3.18 10.6.3.1), written while they go out: XML has several times the bytes of JSON."""
+    body = metadata_body(accept_of(request), _batches(matches.results, base), None, asyncio.to_thread)
+    return await documents.streamed(request, service, replace(body, served=matches.served), validators)
+
+
+async def _batches(results: Sequence[bytes], base: bytes) -> AsyncGenerator[list[bytes], None]:
+    for start in range(0, len(results), XML_BATCH):
+        yield [_public(one, base) for one in results[start : start + XML_BATCH]]
+
+
 def _warned(response: web.Response, matches: Matches, dialect: Dialect) -> web.Response:
     """PS3.18 10.6.3.2 gives the text. An origin that does not count leaves the number out."""
-    if matches.remaining != 0 and dialect.counts:
-        number = "" if matches.remaining is None else f"{matches.remaining} "
-        more = f"There are {number}additional results that can be requested"
-        response.headers["Warning"] = warnings((more, *matches.served.warnings))
+    if said := _told(matches, dialect).warnings:
+        response.headers["Warning"] = warnings(said)
     return response
+
+
+def _told(matches: Matches, dialect: Dialect) -> Served:
+    """How the results came about, and how many are left."""
+    if matches.remaining == 0 or not dialect.counts:
+        return matches.served
+    number = "" if matches.remaining is None else f"{matches.remaining} "
+    more = f"There are {number}additional results that can be requested"
+    return replace(matches.served, warnings=(more, *matches.served.warnings))

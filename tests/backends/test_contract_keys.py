@@ -177,3 +177,22 @@ async def test_a_search_says_when_the_store_last_changed(backend: Backend) -> No
     await store(backend, dicom(sop="1.1.1.2"))
     second = (await backend.search(query())).modified
     assert first is not None and second is not None and first < second
+
+
+MANY = [f"x{number}" for number in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("level", "key", "first", "expected"),
+    [
+        ("study", "PatientName", ["Roe^Rick"], ["1.2"]),
+        ("study", "ModalitiesInStudy", ["CT", "SR"], ["1.1", "1.2"]),
+        ("series", "RequestAttributesSequence.ScheduledProcedureStepID", ["S1"], ["1.1.1", "1.1.2", "1.2.1", "1.2.2"]),
+        ("instance", "StationName", ["ROOM1", "ROOM2"], [f"1.{n}.{m}.{k}" for n in (1, 2) for m in (1, 2) for k in (1, 2)]),
+    ],
+)
+async def test_long_lists(archive: Backend, level: Level, key: str, first: list[str], expected: list[str]) -> None:
+    tag = {"study": STUDY, "series": SERIES, "instance": SOP}[level]
+    assert (
+        sorted(await found(archive, level, tag, **{key: "\\".join([*first, *(MANY[:99] if key == "PatientName" else MANY)])})) == expected
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.backends.evaluate import all_match, value_matches
+from gateway.backends.evaluate import PATTERNS, _fitting, all_match, value_matches
 from gateway.dicomweb.matching import AnyOf, Empty, Exact, Fuzzy, Match, Moments, Range, Universal, Wildcard
 from gateway.dicomweb.query import Filter
 
@@ -140,7 +140,19 @@ def test_the_value_of_a_private_tag_is_matched_by_its_own_representation() -> No
     attributes = {"00091001": {"vr": "PN", "Value": [{"Alphabetic": "Doe"}]}, "00091002": {"vr": "FD", "Value": [1.5]}}
     assert matches(attributes, Filter((0x00091001,), "UN", Exact("DOE")))
     assert matches(attributes, Filter((0x00091002,), "UN", Exact("1.50")))
+    moments = {"00091003": {"vr": "TM", "Value": ["122538"]}, "00091004": {"vr": "DA", "Value": ["20240131"]}}
+    assert matches(moments, Filter((0x00091003,), "UN", Exact("122538")))
+    assert matches(moments, Filter((0x00091003,), "UN", Wildcard("1225?8")))
+    assert not matches(moments, Filter((0x00091003,), "UN", AnyOf(("1225", "122539"))))
+    assert matches(moments, Filter((0x00091004,), "UN", Exact("20240131")))
 
 
 def test_a_pattern_of_many_stars_is_matched_in_no_time() -> None:
     assert not value_matches("a" * 2000, "LO", Wildcard("*a" * 20 + "*b"))
+
+
+def test_patterns_of_strangers_are_not_kept_without_bound() -> None:
+    for number in range(2 * PATTERNS):
+        assert value_matches(f"key {number}", "LO", Wildcard(f"*y {number}"))
+        assert value_matches({"Alphabetic": f"Doe^{number}"}, "PN", Wildcard(f"D?E^{number}*"))
+    assert _fitting.cache_info().currsize == PATTERNS

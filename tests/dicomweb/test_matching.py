@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dicomweb.matching import AnyOf, Exact, Match, Range, Universal, Wildcard, parse_match
+from gateway.dicomweb.matching import MAX_PATTERN, AnyOf, Exact, Match, Range, Universal, Wildcard, parse_match
 from gateway.errors import InvalidQuery
 
 VRS = [
@@ -72,6 +72,8 @@ def test_nothing_or_an_asterisk_matches_anything(vr: str, text: str) -> None:
         ("UN", "a*", Wildcard("a*")),
         ("IS", "-7", Exact("-7")),
         ("DS", "1.5e3", Exact("1.5e3")),
+        ("DS", "255.", Exact("255.")),
+        ("DS", "-.5", Exact("-.5")),
         ("US", "512", Exact("512")),
         ("AS", "045Y", Exact("045Y")),
         ("LO", "\\", Universal()),
@@ -94,6 +96,13 @@ def test_text_and_numbers(vr: str, text: str, expected: Match) -> None:
 )
 def test_uid_lists_by_comma_and_by_backslash(text: str, expected: Match) -> None:
     assert parse("UI", text) == expected
+
+
+def test_a_pattern_has_room_for_every_name_and_no_more() -> None:
+    assert parse("PN", "?" * (MAX_PATTERN - 1) + "*") == Wildcard("?" * (MAX_PATTERN - 1) + "*")
+    assert parse("LT", "a" * 9999) == Exact("a" * 9999)
+    with pytest.raises(InvalidQuery, match="ThatKey has wildcards among more than 256 characters"):
+        parse_match("LT", "?" * MAX_PATTERN + "*", "ThatKey")
 
 
 def test_client_ohif_lists_modalities_by_comma() -> None:
@@ -152,7 +161,7 @@ def test_date_times_and_their_offsets(text: str, expected: Match) -> None:
         *(("TM", bad) for bad in ("-", "1", "103", "10:30", "10-1", "103015.1234567", "10-11-12")),
         *(("DT", bad) for bad in ("-", "202", "20240101-20240102-20240103", "x")),
         *(("UI", bad) for bad in ("abc", "1..2", "1.2.*", "1.2/3", "1.2.3,x", "1" * 65)),
-        *(("IS", bad) for bad in ("one", "1*", "1,2", "--1")),
+        *(("IS", bad) for bad in ("one", "1*", "1,2", "--1", ".", "+", "1.e")),
         *(("CS", bad) for bad in ("CT,M*", "CT\\M?")),
         *((vr, "x") for vr in ("SQ", "AT", "OB", "OD", "OF", "OL", "OV", "OW")),
         *(("LO", bad) for bad in ("a\x00b", "a\nb", "\x1b[31m", "a\x7f")),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dicomweb.matching import AnyOf, Empty, Exact, Fuzzy, Moments, Range, Universal, Wildcard
-from gateway.dicomweb.query import MAX_NAME, NEVER_FILTERS, Filter, Query, _remembered_path, attribute_path, parse_query
+from gateway.dicomweb.query import MAX_NAME, MAX_NAMES, NEVER_FILTERS, Filter, Query, _remembered_path, attribute_path, parse_query
 from gateway.dicomweb.resources import Level, Resource
 from gateway.errors import InvalidQuery
 
@@ -161,8 +161,10 @@ def test_limit_is_cut_to_the_servers_own() -> None:
 
 def test_offset_is_bounded() -> None:
     assert query("offset=1000000").offset == 1_000_000
-    with pytest.raises(InvalidQuery, match="1000000"):
-        query("offset=1000001")
+    assert query("offset=" + "0" * 20 + "7").offset == 7
+    for text in ("1000001", "1" * 20):
+        with pytest.raises(InvalidQuery, match=r"1000000 \(limits\.offset_max\)"):
+            query(f"offset={text}")
 
 
 @pytest.mark.parametrize("text", ["-1", "", "1.5", "ten", "1e3", "+1", " 1", "\u0661", "1" * 11])
@@ -176,6 +178,16 @@ def test_limit_and_offset_are_whole_numbers(name: str, text: str) -> None:
 def test_contradictions_are_refused(text: str) -> None:
     with pytest.raises(InvalidQuery, match="twice"):
         query(text)
+
+
+@pytest.mark.parametrize("how", ["", "&fuzzymatching=true", "&multiplevaluematching=true"])
+def test_names_are_held_against_all_names_so_there_are_few(how: str) -> None:
+    names = [f"x{number}" for number in range(MAX_NAMES + 1)]
+    assert query("PatientName=" + "\\".join(names[1:]) + how).filters
+    assert query("PatientID=" + "\\".join(names) + how).filters
+    for text in ("PatientName=" + "\\".join(names), "&".join(f"PatientName={name}" for name in names)):
+        with pytest.raises(InvalidQuery, match="more than 100 names"):
+            query(text + how)
 
 
 def test_fuzzymatching_is_true_or_false() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from gateway.web import qido
 from tests.backends.made import dicom, study
 from tests.web.conftest import Serve
-from tests.web.gate import BASE, INSTANCE, Gate, read_answer, request
+from tests.web.gate import BASE, INSTANCE, Answer, Gate, parts_of, read_answer, request
 
 JSON = "application/dicom+json"
+XML = 'multipart/related; type="application/dicom+xml"'
+NATIVE = "{http://dicom.nema.org/PS3.19/models/NativeDICOM}"
 
 
 async def uids(gate: Gate, path: str, tag: str = "0020000D") -> list[str]:
@@ -113,17 +116,56 @@ async def test_what_is_left_is_said_in_a_warning(gate: Gate) -> None:
         ("*/*", 200, JSON),
         ("application/*", 200, JSON),
         ("text/html, application/dicom+json;q=0.1", 200, JSON),
-        ("multipart/related; type=application/dicom+xml", 406, None),
+        ("application/dicom+xml", 406, None),
         ("application/dicom+json;q=0", 406, None),
         ("text/html", 406, None),
         ("nonsense", 406, None),
     ],
 )
-async def test_results_are_json_or_refused(plain: Gate, accept: str, status: int, media: str | None) -> None:
+async def test_results_are_what_was_asked_for_or_refused(plain: Gate, accept: str, status: int, media: str | None) -> None:
     await filled(plain, 1)
     answer = await plain.get("/studies", accept)
     assert answer.status == status
     assert answer.headers["Content-Type"] == (media or "application/problem+json")
+
+
+def in_xml(answer: Answer) -> list[ElementTree.Element]:
+    assert answer.headers["Content-Type"].startswith(XML)
+    found = parts_of(answer)
+    assert {media for media, _ in found} == {"application/dicom+xml"}
+    return [ElementTree.fromstring(data) for _, data in found]  # noqa: S314 - our own answer
+
+
+def values(root: ElementTree.Element, tag: str) -> list[str | None]:
+    return [value.text for value in root.findall(f"{NATIVE}DicomAttribute[@tag='{tag}']/{NATIVE}Value")]
+
+
+@pytest.mark.parametrize("batch", [1, 50])
+async def test_results_are_xml_for_those_who_ask(gate: Gate, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    monkeypatch.setattr(qido, "XML_BATCH", batch)
+    name = {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "Wang^Xiaodong=王^小东", "PatientID": "<&@/>"}
+    await gate.store(*(dicom(f"1.{n}", f"1.{n}.1", f"1.{n}.1.1", **name) for n in range(4)))
+    answer, same = await gate.get("/studies?limit=3", XML), await gate.get("/studies?limit=3")
+    found = in_xml(answer)
+    assert [[root.tag, *values(root, "0020000D")] for root in found] == [[f"{NATIVE}NativeDicomModel", f"1.{n}"] for n in range(3)]
+    assert [values(root, "00081190")[0] for root in found] == urls(same.json)
+    assert [values(root, "00100020") for root in found] == [["<&@/>"]] * 3
+    assert {name.text for name in found[0].iter(f"{NATIVE}FamilyName")} == {"Wang", "王"}
+    assert [len(root) for root in found] == [len(result) for result in same.json]
+    assert answer.headers.getall("Warning") == same.headers.getall("Warning")
+    assert (await gate.get("/studies?PatientID=none", XML)).status == 204
+
+
+async def test_results_in_xml_are_kept_by_their_callers_until_they_change(gate: Gate) -> None:
+    await filled(gate, 1)
+    before = await gate.get("/instances", XML)
+    assert before.headers["ETag"].startswith('W/"')
+    kept = {"If-None-Match": before.headers["ETag"]}
+    assert (await gate.get("/instances", XML, headers=kept)).status == 304
+    assert (await gate.get("/instances", headers=kept)).status == 200
+    assert len(in_xml(await gate.get("/instances", XML, headers=kept | {"Host": "other.example"}))) == 4
+    await gate.store(dicom("1.9", "1.9.1", "1.9.1.1"))
+    assert len(in_xml(await gate.get("/instances", XML, headers=kept))) == 5
 
 
 async def test_without_accept_and_with_accept_in_the_url(plain: Gate) -> None:

@@ -138,6 +138,18 @@ def _compare(column: str, item: Filter) -> tuple[str, list[str]]:
             return "1", []
 
 
+FLAT = 64
+"""Parts that are joined one after the other; each makes the expression one deeper."""
+
+
+def chained(operator: str, parts: Sequence[str]) -> str:
+    """Parts joined by AND or OR, many of them in halves: a URL has room for thousands, and SQLite for expressions 1,000 deep."""
+    if len(parts) <= FLAT:
+        return f" {operator} ".join(parts)
+    half = len(parts) // 2
+    return f"({chained(operator, parts[:half])}) {operator} ({chained(operator, parts[half:])})"
+
+
 def _between(column: str, low: str | None, high: str | None) -> tuple[str, list[str]]:
     ends = [(">=", low), ("<=", high)]
     return " AND ".join(f"{column} {sign} ?" for sign, end in ends if end) or "1", [end for _, end in ends if end]
@@ -161,7 +173,7 @@ def _compare_many(column: str, item: Filter) -> tuple[str, list[str]]:
         case Wildcard(pattern):
             return f"{joined} GLOB ?", ["*\\" + _glob(pattern) + "\\*"]
         case AnyOf(values):
-            return "(" + " OR ".join([f"instr({joined}, ?)"] * len(values)) + ")", [f"\\{value}\\" for value in values]
+            return f"({chained('OR', [f'instr({joined}, ?)'] * len(values))})", [f"\\{value}\\" for value in values]
         case Exact(value):
             return f"instr({joined}, ?)", [f"\\{value}\\"]
         case _:
@@ -182,7 +194,8 @@ def _among_terms(column: str, patterns: Sequence[Pattern]) -> tuple[str, list[st
 def _any(column: str, patterns: Sequence[Pattern]) -> tuple[str, list[str]]:
     if not patterns:
         return "0", []
-    return "(" + " OR ".join(sql.format(column) for sql, _ in patterns) + ")", [value for _, values in patterns for value in values]
+    joined = chained("OR", [sql.format(column) for sql, _ in patterns])
+    return f"({joined})", [value for _, values in patterns for value in values]
 
 
 def _named(column: str, match: Exact | Wildcard | AnyOf | Fuzzy) -> tuple[str, list[str]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.backends import needs
 from gateway.backends.local import skipping
-from gateway.backends.local.conditions import Condition, divided
+from gateway.backends.local.conditions import Condition, chained, divided
 from gateway.backends.results import RANK, fields
 from gateway.dicomweb.query import Filter, Query
 from gateway.dicomweb.resources import Level
@@ -269,8 +269,8 @@ def where_clause(conditions: Sequence[Condition], level: Level) -> str:
     parts = [one.sql for one in above]
     if below:
         join = " JOIN instance i ON i.series = e.id" if any(one.table == "i" for one in below) else ""
-        parts.append(_BELOW[level].format(join=join, where=" AND ".join(one.sql for one in below)))
-    return " WHERE " + " AND ".join(parts) if parts else ""
+        parts.append(_BELOW[level].format(join=join, where=chained("AND", [one.sql for one in below])))
+    return f" WHERE {chained('AND', parts)}" if parts else ""
 
 
 def parameters(conditions: Sequence[Condition]) -> list[str]:

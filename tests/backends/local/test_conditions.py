@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
-from gateway.backends.local.conditions import COLUMN, divided
+from gateway.backends.local.conditions import COLUMN, chained, divided
 from gateway.backends.results import KEYS
 from gateway.dicomweb.matching import Exact, Range
 from gateway.dicomweb.query import Filter
@@ -37,3 +39,15 @@ def test_values_never_become_part_of_the_statement() -> None:
     conditions, _ = divided(filters)
     assert not [one.sql for one in conditions if "DROP" in one.sql]
     assert all(evil in value or "drop" in value for one in conditions for value in one.values if value)
+
+
+@pytest.mark.parametrize("count", [1, 2, 65, 2700])
+def test_what_is_joined_is_no_deeper_than_sqlite_can_read(count: int) -> None:
+    db = sqlite3.connect(":memory:")
+    values = list(range(count))
+    assert db.execute(f"SELECT {chained('OR', ['? = 0'] * count)}, {chained('AND', ['? >= 0'] * count)}", values + values).fetchone() == (
+        1,
+        1,
+    )
+    assert db.execute(f"SELECT {chained('AND', ['? = 0'] * count)}", values).fetchone() == (int(count == 1),)
+    db.close()

@@ -12,7 +12,7 @@ from gateway.backends.local import search
 from gateway.backends.local.statements import plan_of
 from gateway.backends.results import KEYS
 from gateway.dicomweb.matching import Exact, Wildcard
-from gateway.dicomweb.query import Filter, Query
+from gateway.dicomweb.query import MAX_NAMES, Filter, Query
 from gateway.dicomweb.resources import Level
 from tests.backends.local.ready import Index, statements, twenty_studies
 from tests.backends.made import dicom, query
@@ -46,6 +46,23 @@ def test_values_are_parameters_and_never_part_of_a_statement(index: Index) -> No
     for level in levels:
         search.answer(Watched(), plan_of(query(level, **params)))  # type: ignore[arg-type]  # a connection as far as it is used
     assert len(prepared) == 6 and not [sql for sql in prepared if "DROP" in sql]
+
+
+MANY = [f"x{number}" for number in range(1500)]
+
+
+@pytest.mark.parametrize("key", ["PatientID", "ModalitiesInStudy", "Modality", "SOPClassUID"])
+def test_keys_of_as_many_values_as_a_url_has_room_for(index: Index, key: str) -> None:
+    values = [f"1.{number}" for number in range(1500)] if key == "SOPClassUID" else MANY
+    for how in ({}, {"multiplevaluematching": "true"}):
+        levels: tuple[Level, ...] = ("study", "series", "instance")
+        for level in levels:
+            assert search.answer(index.db, plan_of(query(level, **{key: "\\".join(values)}, **how))).results == ()
+
+
+@pytest.mark.parametrize("how", [{}, {"fuzzymatching": "true"}, {"multiplevaluematching": "true"}])
+def test_as_many_names_as_a_search_may_have(index: Index, how: dict[str, str]) -> None:
+    assert search.answer(index.db, plan_of(query(PatientName="\\".join(MANY[:MAX_NAMES]), **how))).results == ()
 
 
 def test_what_is_left_is_only_counted_when_a_page_is_full(index: Index) -> None:
