@@ -30,7 +30,8 @@ class Viewport:
 
     :param width: pixels. :param height: pixels.
     :param source: left, top, width and height of the part of the picture that is shown, in its own pixels; a negative width
-        or height turns it left to right or upside down. None in a place stands for all there is.
+        or height turns it left to right or upside down. None in a place stands for all there is. In URLs the sign of left and top
+        says nothing.
     """
 
     width: int
@@ -88,7 +89,7 @@ FUNCTIONS: Mapping[str, WindowFunction] = MappingProxyType({"linear": "LINEAR", 
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][+-]?[0-9]{1,3})?")
 _WHOLE = re.compile(r"[0-9]{1,10}")
-_SAYABLE = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_KEYWORD = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 def parse_rendering(params: Iterable[tuple[str, str]], names: Collection[str] = PARAMETERS) -> Rendering:
@@ -139,26 +140,42 @@ def decimal(name: str, text: str) -> float:
 
 
 def burned_in(text: str | None) -> tuple[tuple[Annotation, ...], tuple[str, ...]]:
-    """What is burned in, and the sentence about the rest, which is no error (PS3.18 8.3.5.1.1)."""
-    words = {word.strip() for word in (text or "").split(",")} - {""}
+    """What is burned in, and the sentence about other keywords, which are no error (PS3.18 8.3.5.1.1).
+
+    :raises BadRequest: when there is nothing in it, or something that is no keyword.
+    """
+    if text is None:
+        return (), ()
+    words = {word.strip() for word in text.split(",")} - {""}
+    if not words or not all(map(_KEYWORD.fullmatch, words)):
+        raise BadRequest(f"annotation is one or more of {', '.join(get_args(Annotation))}")
     known = tuple(one for one in get_args(Annotation) if one in words)
-    unknown = sorted(words.difference(known))
-    if not unknown:
-        return known, ()
-    # Those that could not stand in a header are left out; it is the caller's own word that he reads, and nobody else's.
-    said = ", ".join([one for one in unknown if _SAYABLE.fullmatch(one)][:8])
-    return known, (f"The following annotation values are not supported: {said or 'some that are no words'}",)
+    unknown = sorted(words.difference(known))[:8]  # it is the caller's own word that he reads, and nobody else's
+    return known, (f"The following annotation values are not supported: {', '.join(unknown)}",) if unknown else ()
+
+
+def undivided(viewport: Viewport | None, what: str) -> None:
+    """That no part is asked for of what is only shown as a whole (PS3.18 8.3.5.1.3).
+
+    :param what: for people.
+    :raises BadRequest: when one is.
+    """
+    if viewport is not None and any(place is not None for place in viewport.source):
+        raise BadRequest(f"viewport: {what} takes a width and a height, and no part of the picture (PS3.18 8.3.5.1.3)")
 
 
 def _viewport(text: str | None) -> Viewport | None:
     if text is None:
         return None
-    width, height, *source = [word.strip() for word in text.split(",")] if text.count(",") in (1, 5) else ["", ""]
-    wide, high = (whole("viewport: each of its sides", side, MAX_SIDE) for side in (width, height))
-    left, top, across, down = [None if word == "" else decimal("viewport", word) for word in source] or [None] * 4
-    if min(left or 0, top or 0) < 0 or 0 in (across, down):
-        raise BadRequest("viewport: the part of the picture that is shown begins inside of it, and has a width and a height")
-    return Viewport(wide, high, (left or None, top or None, across, down))
+    words = [word.strip() for word in text.split(",")]
+    if not 2 <= len(words) <= 6:
+        raise BadRequest("viewport is a width and a height, and then at most left, top, width and height of the part that is shown")
+    wide, high = (whole("viewport: each of its sides", side, MAX_SIDE) for side in words[:2])
+    words += [""] * (6 - len(words))
+    left, top, across, down = (None if word == "" else decimal("viewport", word) for word in words[2:])
+    if 0 in (across, down):
+        raise BadRequest("viewport: the part of the picture that is shown has a width and a height")
+    return Viewport(wide, high, (abs(left or 0) or None, abs(top or 0) or None, across, down))
 
 
 def _window(text: str | None) -> Window | None:

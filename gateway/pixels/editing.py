@@ -83,7 +83,8 @@ class Editor:
         behind = event[2] + event[3]
         if event[3] == UNDEFINED:
             behind = next((other for other, _ in self._firsts if other > first), len(self._data))
-        self._edits = [edit for edit in self._edits if not first <= edit.first < behind]  # there is nothing left to change there
+        # There is nothing left to change there; what was added in front of it stays.
+        self._edits = [edit for edit in self._edits if not first <= edit.first < behind or edit.behind == first]
         self._grown = [(place, by) for place, by in self._grown if not first <= place < behind]
         self._edits.append(_Edit(first, behind, event[0], b""))
 

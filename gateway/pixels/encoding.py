@@ -99,16 +99,39 @@ _SPIFF = 0xE8
 
 
 def _jpeg_2000(pixels: native.Array, image: Image, photometric: str, quality: int) -> bytes | bytearray:
-    lossless = image.syntax == syntaxes.J2K_LOSSLESS
+    cells = _fitting(pixels, image)
+    if image.syntax == syntaxes.J2K_LOSSLESS:
+        return _wavelets(cells, image, None)
+    wanted = round(_psnr(image, quality))
+    stream = _wavelets(cells, image, wanted)
+    return _wavelets(cells, image, None) if len(stream) < _LITTLE and _misses(stream, cells, image, wanted) else stream
+
+
+def _wavelets(cells: native.Array, image: Image, decibels: int | None) -> bytes | bytearray:
+    """A codestream of JPEG 2000. :param decibels: None for all that the wavelet of the transfer syntax keeps."""
     return imagecodecs.jpeg2k_encode(
-        _fitting(pixels, image),
-        None if lossless else round(_psnr(image, quality)),
+        cells,
+        decibels,
         codecformat="j2k",
-        reversible=lossless,
+        reversible=image.syntax == syntaxes.J2K_LOSSLESS,
         bitspersample=image.stored,
         mct=image.photometric in ("YBR_RCT", "YBR_ICT"),
         numthreads=1,
     )
+
+
+_LITTLE = 4096
+"""Bytes of a codestream below which it is looked at once more. OpenJPEG's search for a quality goes wrong where there is next to nothing
+to leave out: a black frame may come back grey. Kept whole, such a frame takes hardly more."""
+
+_TOLERANCE = 3
+"""Decibels that may be missing: rounding to whole grey levels costs some of what was asked for."""
+
+
+def _misses(stream: bytes | bytearray, cells: native.Array, image: Image, wanted: int) -> bool:
+    """Whether a codestream is worse than it was to be."""
+    error = imagecodecs.jpeg2k_decode(stream, planar=False, numthreads=1).astype(np.float64) - cells
+    return float(np.mean(error**2)) > ((1 << image.stored) - 1) ** 2 / 10 ** ((wanted - _TOLERANCE) / 10)
 
 
 def _htj2k_lossless(pixels: native.Array, image: Image, photometric: str, quality: int) -> bytes | bytearray:

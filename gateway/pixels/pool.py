@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any
 
 from gateway import logs, metrics
-from gateway.errors import Busy
+from gateway.errors import BadRequest, Busy
 from gateway.metrics import PixelEnd, PixelWork
 from gateway.pixels.child import COMMAND, Allowance, Child, Crashed, Late, start
 from gateway.pixels.exchange import Parcel, light
@@ -83,7 +83,7 @@ class Pool:
         """Has a process do some work. The descriptors of the inputs may be closed once this returns or raises.
 
         :param kind: for the metrics.
-        :raises NotDrawable: when it cannot be done, or was not survived.
+        :raises NotDrawable: when it cannot be done, or was not survived. :raises BadRequest: when something else should be asked for.
         :raises Busy: when too many jobs wait, or no process can be started.
         """
         end: PixelEnd = "left"
@@ -96,6 +96,8 @@ class Pool:
             metrics.pixel_jobs(kind, end).inc()
         if end == "made":
             return result
+        if end == "undoable" and result.facts.get("misasked") is True:
+            raise BadRequest(_sentence(result.facts.get("message")))
         raise NotDrawable(self._reason(end, result, work))
 
     async def aclose(self) -> None:

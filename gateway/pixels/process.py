@@ -26,7 +26,7 @@ from contextlib import suppress
 from pathlib import PurePath
 
 from gateway.pixels import exchange
-from gateway.pixels.work import Made, Undoable
+from gateway.pixels.work import Made, Misasked, Undoable
 
 PRELOADED = """
     imagecodecs._jpeg8 imagecodecs._jpeg2k imagecodecs._jpegls imagecodecs._htj2k imagecodecs._imcd imagecodecs._png PIL.ImageFile
@@ -71,7 +71,7 @@ def confine(parent: int, memory: int, result: int) -> None:
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if os.getppid() != parent:  # it died before it was watched
         sys.exit()
-    for number in (signal.SIGINT, signal.SIGTERM):  # meant for the gateway, which lets requests end first
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # meant for the gateway, which lets requests end first
         signal.signal(number, signal.SIG_IGN)
     for limit, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, result), (resource.RLIMIT_CORE, 0)):
         _, hard = resource.getrlimit(limit)
@@ -114,6 +114,8 @@ def outcome(job: exchange.Job) -> tuple[exchange.End, Made]:
     """What comes of a job. A panic of a codec written in Rust is no `Exception`, so everything is caught."""
     try:
         return "made", job.work(job.inputs)
+    except Misasked as error:
+        return "undoable", Made(facts={"message": error.message, "misasked": True})
     except Undoable as error:
         return "undoable", Made(facts={"message": error.message})
     except MemoryError:

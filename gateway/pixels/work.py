@@ -83,6 +83,11 @@ class Undoable(Exception):
         self.message = message
 
 
+class Misasked(Undoable):
+    """What was asked for does not go with these pixels: a part that they do not have, a size beyond all limits. The caller is to ask for
+    something else (PS3.18 8.3.5.1.3)."""
+
+
 class NotDrawable(NotAcceptable):
     """The pixels exist, and nothing can be made of them: `Undoable`, seen from outside. So is a process that crashed or ran out of
     time or memory: the next try would end the same way."""
@@ -105,9 +110,10 @@ class Result:
             finalize(self, os.close, descriptor)
 
     def region(self, offset: int = 0, length: int | None = None) -> bytes | Region:
-        """Some of the bytes to be sent or worked on. A region's descriptor is a duplicate: who takes it closes it."""
+        """Some of the bytes to be sent or worked on. A region's descriptor is a duplicate: who takes it closes it. None at all are never
+        a region: as a chunk of HTTP/1.1 that would be the last one."""
         length = self.length - offset if length is None else length
-        if self._descriptor is None:
+        if self._descriptor is None or not length:
             return self._data[offset : offset + length]
         return Region(os.dup(self._descriptor), offset, length)
 

@@ -28,6 +28,7 @@ from gateway.web.middleware import OPEN
 from gateway.web.parameters import (
     ACCEPT,
     ACCEPT_ENCODING,
+    BOX,
     CACHE_CONTROL,
     IF_MODIFIED_SINCE,
     IF_NONE_MATCH,
@@ -35,7 +36,6 @@ from gateway.web.parameters import (
     RANGES,
     RENDERING,
     URI,
-    VIEWPORT,
     Parameter,
     search_parameters,
 )
@@ -301,7 +301,7 @@ def _rendered(at: _At) -> Operation:
 
 def _thumbnail(at: _At) -> Operation:
     summary = "A small picture that stands for the resource."
-    return _shown(_bytes(f"Retrieve{at.level}Thumbnail", summary, (), rendered.PICTURES, rendered.PICTURES), ACCEPT, VIEWPORT)
+    return _shown(_bytes(f"Retrieve{at.level}Thumbnail", summary, (), rendered.PICTURES, rendered.PICTURES), ACCEPT, BOX)
 
 
 def _by_uri(_: _At) -> Operation:

@@ -76,7 +76,8 @@ RANGES = (
 # -- pictures (PS3.18 8.3.5)
 
 _DECIMAL, _POSITIVE = r"[0-9]{1,5}(\.[0-9]{1,3})?", r"[1-9][0-9]{0,4}(\.[0-9]{1,3})?"
-_VIEWPORT = f"^[1-9][0-9]{{0,3}},[1-9][0-9]{{0,3}}(,({_DECIMAL})?,({_DECIMAL})?,(-?{_POSITIVE})?,(-?{_POSITIVE})?)?$"
+_BOX = "[1-9][0-9]{0,3},[1-9][0-9]{0,3}"
+_VIEWPORT = f"^{_BOX}(,(-?{_DECIMAL})?(,(-?{_DECIMAL})?(,(-?{_POSITIVE})?(,(-?{_POSITIVE})?)?)?)?)?$"
 _PERCENT: Schema = {"type": "integer", "minimum": 1, "maximum": 100}
 
 VIEWPORT = Parameter(
@@ -86,7 +87,15 @@ VIEWPORT = Parameter(
     "of which any place may be empty; a negative width or height turns it over.",
     {"type": "string", "pattern": _VIEWPORT},
 )
-_ANNOTATION = Parameter("annotation", "query", "`patient` and `technique` are burned in; a Warning names the rest.", {"type": "string"})
+BOX = Parameter(
+    "viewport", "query", "Width and height of the box that the picture is fitted into.", {"type": "string", "pattern": f"^{_BOX}$"}
+)
+_ANNOTATION = Parameter(
+    "annotation",
+    "query",
+    "`patient` and `technique` are burned in; a Warning names the rest.",
+    {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,32}(,[A-Za-z0-9_-]{1,32})*$"},
+)
 
 RENDERING = (
     VIEWPORT,

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from gateway.backends.base import Body, Retrieve, View
 from gateway.dicomweb.media import Accept
-from gateway.dicomweb.rendering import AS_IT_IS, PARAMETERS, Rendering, parse_rendering
+from gateway.dicomweb.rendering import AS_IT_IS, PARAMETERS, Rendering, parse_rendering, undivided
 from gateway.dicomweb.resources import Resource
 from gateway.web import wado
 from gateway.web.service import Service, accept_of
@@ -49,6 +49,8 @@ async def retrieve_thumbnail(request: web.Request, service: Service) -> web.Stre
 
 async def _retrieve(request: web.Request, service: Service, view: View, names: tuple[str, ...]) -> web.StreamResponse:
     rendering = parse_rendering(request.query.items(), names) if request.query_string else AS_IT_IS
+    if view is View.THUMBNAIL:
+        undivided(rendering.viewport, "a thumbnail")
     body = await drawn(request, service, view, wado.resource_of(request), accept_of(request), rendering)
     return await answer(request, service, body, rendering)
 

@@ -232,7 +232,10 @@ async def _send_piece(outside: socket.socket, piece: Piece, flags: int, stall: f
 
 
 async def _send_chunk(outside: socket.socket, piece: Piece, stall: float) -> int:
-    """A chunk (RFC 9112 7.1). aiohttp sends the last one, which is empty, and so must no other be."""
+    """A chunk (RFC 9112 7.1). aiohttp sends the last one, which is empty, and so must no other be: it would be taken for the last."""
+    if isinstance(piece, FileSlice) and not piece.length:
+        os.close(piece.descriptor)
+        return 0
     if isinstance(piece, bytes) and len(piece) <= JOINED:
         if piece:
             await _send_bytes(outside, b"%x\r\n%b\r\n" % (len(piece), piece), 0, stall)

@@ -19,7 +19,7 @@ from gateway.dicomweb.query import parse_query
 from gateway.dicomweb.rendering import AS_IT_IS
 from gateway.dicomweb.rendering_uri import Asked, parse_uri
 from gateway.dicomweb.resources import Resource
-from gateway.errors import NotAcceptable
+from gateway.errors import NotAcceptable, NotFound
 from gateway.web import rendered, wado
 from gateway.web.service import Service
 
@@ -37,8 +37,9 @@ async def retrieve(request: web.Request, service: Service) -> web.StreamResponse
         return await wado.answer(request, service, await _instance(backend, asked, accept), dated=True)
     try:
         body = await rendered.drawn(request, service, View.RENDERED, asked.resource, _without_dicom(accept), asked.rendering)
-    except NotAcceptable:
-        if choose(accept, (DICOM,)) is None:
+    except (NotAcceptable, NotFound) as error:
+        named = asked.resource.frames or asked.rendering.presentation  # what is not there may be one of these, and not the pixels
+        if choose(accept, (DICOM,)) is None or (isinstance(error, NotFound) and named):
             raise
         return await wado.answer(request, service, await _instance(backend, asked, accept), dated=True)
     return await rendered.answer(request, service, body, asked.rendering)

@@ -238,6 +238,14 @@ async def test_damage_is_an_error_or_a_cut_and_the_next_answer_is_whole(gate: Ga
     assert (await gate.get(path, "application/dicom")).body == picture(noise(90, 200, 300), study="7", sop="7.1")
 
 
+async def test_behind_a_large_instance_comes_the_next_one(gate: Gate) -> None:
+    """One of more than a batch of frames ends with what follows its pixels, which may be nothing: no empty chunk may say so."""
+    plain = [picture(noise(90, 200, 300), study="5", sop=f"5.{number}", InstanceNumber=number) for number in (1, 2)]
+    await gate.store(*(transcoded(one, JPEG_LS) for one in plain))
+    found = parts_of(await gate.get("/studies/5", PARTS + EXPLICIT))
+    assert [data for _, data in found] == plain
+
+
 async def test_whoever_leaves_in_the_middle_leaves_nothing_open(gate: Gate) -> None:
     await gate.store(transcoded(picture(noise(90, 200, 300), study="6", sop="6.1"), JPEG_LS))
     await gate.get("/studies/6", PARTS + EXPLICIT)

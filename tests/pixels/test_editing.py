@@ -194,3 +194,16 @@ def test_what_is_taken_out_takes_earlier_changes_inside_with_it() -> None:
     editor.change(next(event for event in events if event[0] == 0x00080104), b"longer than it was")
     editor.remove(SEQUENCE)
     assert whole(editor) == element(0x0010, 0x0010, "PN", b"Doe^Jane")
+
+
+def test_what_is_added_in_front_of_an_element_stays_when_that_is_taken_out() -> None:
+    """The length of a group, for example, that old writers put before pixel data."""
+    length = element(0x7FE0, 0, "UL", pack("<L", 12))
+    data = dicom()
+    place = data.index(pack("<HH", 0x7FE0, 0x0010))
+    editor, _, start = editor_of(data[:place] + length + data[place:])
+    editor.set(0x00282110, "CS", b"01")
+    editor.remove(0x7FE00000)
+    found = read(whole(editor))
+    assert found.LossyImageCompression == "01" and 0x7FE00000 not in found
+    assert len(whole(editor)) == len(data) - start + 10

@@ -158,6 +158,19 @@ def test_loss_is_small_and_smaller_for_more_quality(target: str, image: Image) -
     assert errors[0] > errors[1] and all(error < 0.01 for error in errors[1:])
 
 
+@pytest.mark.parametrize("image", [grey(8, allocated=8, rows=12, columns=512), grey(16, rows=10, columns=10), colour(rows=10, columns=10)])
+@pytest.mark.parametrize("level", [0.0, 0.3, 1.0])
+def test_a_frame_of_one_level_keeps_it(image: Image, level: float) -> None:
+    """OpenJPEG finds nothing to keep in it, and would give some other level."""
+    value = int(level * (2**image.stored - 1))
+    pixels = np.full_like(scene(image), value)
+    for target in (target for target in syntaxes.LOSSY_TARGETS if target in conversion.targets(image)):
+        for quality in (None, 100):
+            frame, after = coded(pixels, image, target, quality)
+            back = back_in(image.photometric, frame, after).astype(int)
+            assert np.abs(back - value).max() <= 2 ** (image.stored - 8) + 1, target
+
+
 def test_a_near_lossless_frame_keeps_its_promise() -> None:
     image = grey(16, rows=64, columns=96)
     pixels = scene(image)

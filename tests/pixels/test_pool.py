@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from gateway.errors import Busy
+from gateway.errors import BadRequest, Busy
 from gateway.pixels import pool as module
 from gateway.pixels.exchange import DESCRIPTORS, INLINE
 from gateway.pixels.pool import Pool
@@ -169,6 +169,13 @@ async def test_a_bad_job_costs_itself(opened: Opened, work: Work, says: str, end
         await pool.run(work, kind="transcode")
     assert "DOE" not in refused.value.message
     assert value("gateway_pixel_jobs_total", work="transcode", end=end) == before + 1
+    assert (await pool.run(Echo("next"))).facts["said"] == "next"
+
+
+async def test_who_asks_for_what_does_not_go_with_the_pixels_is_told_so(opened: Opened) -> None:
+    pool = opened()
+    with pytest.raises(BadRequest, match=r"^the region is elsewhere$"):
+        await pool.run(Fail("misasked"))
     assert (await pool.run(Echo("next"))).facts["said"] == "next"
 
 

@@ -67,6 +67,13 @@ def test_it_does_one_job_after_the_other(running: Running) -> None:
         assert result.facts["pid"] == running.process.pid
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_the_gateway_lets_it_finish(running: Running, number: signal.Signals) -> None:
+    running.process.send_signal(number)
+    end, result = running.ask(Echo("still here"))
+    assert (end, result.facts["said"]) == ("made", "still here")
+
+
 def test_it_has_little_and_may_little(running: Running) -> None:
     seen = running.facts(Look())
     assert len(seen["descriptors"]) <= 5, "three that lead nowhere, the socket, and the one that lists them"
@@ -91,6 +98,8 @@ def test_it_gets_no_environment_that_may_hold_secrets(monkeypatch: pytest.Monkey
 def test_why_something_cannot_be_done_comes_as_it_was_said(running: Running) -> None:
     end, result = running.ask(Fail("undoable"))
     assert (end, result.facts) == ("undoable", {"message": "the syntax is\nnot known"})
+    end, result = running.ask(Fail("misasked"))
+    assert (end, result.facts) == ("undoable", {"message": "the region is\nelsewhere", "misasked": True})
 
 
 @pytest.mark.parametrize(

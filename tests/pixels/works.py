@@ -19,7 +19,7 @@ import orjson
 
 from gateway.pixels.exchange import memory_file
 from gateway.pixels.image import Image
-from gateway.pixels.work import Given, Made, Undoable, Work
+from gateway.pixels.work import Given, Made, Misasked, Undoable, Work
 
 QUICK = (sys.executable, "-c", "import sys; from gateway.pixels import process; process.PRELOADED = []; process.main(sys.argv[1:])")
 """Starts a process that imports nothing before its first job."""
@@ -146,6 +146,8 @@ class Fail:
         match self.how:
             case "undoable":
                 raise Undoable("the syntax is\nnot known")
+            case "misasked":
+                raise Misasked("the region is\nelsewhere")
             case "panic":
                 raise Panic("DOE^JANE")
             case "exit":

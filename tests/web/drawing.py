@@ -10,25 +10,28 @@ from gateway.backends.base import Body, Piece, Retrieve, Served, View
 from gateway.backends.catalog import Catalog
 from gateway.backends.memory import MemoryBackend
 from gateway.dicomweb.media import Offer, choose
-from gateway.errors import NotAcceptable
+from gateway.errors import NotAcceptable, NotFound
 from tests.web.gate import Gate
 
 PICTURES = ("image/jpeg", "image/png", "image/gif")
 
 
 class Drawing(MemoryBackend):
-    """:ivar media: what it has for people. :ivar told: warnings of its own."""
+    """:ivar media: what it has for people. :ivar told: warnings of its own. :ivar missing: whether there is nothing that could be drawn."""
 
     def __init__(self, *media: str) -> None:
         super().__init__()
         self.media = media or PICTURES
         self.told: tuple[str, ...] = ()
+        self.missing = False
         self.asked: list[Retrieve] = []
 
     async def retrieve(self, retrieve: Retrieve) -> Body:
         self.asked.append(retrieve)
         if retrieve.view not in (View.RENDERED, View.THUMBNAIL):
             return await super().retrieve(retrieve)
+        if self.missing:
+            raise NotFound("it has no pixels")
         offers = [Offer(media, multipart=multipart) for multipart in (False, True) for media in self.media]
         offer = choose(retrieve.accept, offers)
         if offer is None:

@@ -75,15 +75,18 @@ async def test_chunks_to_a_slow_reader(stored: Gate) -> None:
 
 async def test_pieces_of_every_size_and_none(plain: Gate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123456789")
+    before = held()["file"]
     given = [b"", b"a", b"b" * sending.JOINED, b"c" * (sending.JOINED + 1), b""]
 
     async def pieces() -> AsyncGenerator[Piece, None]:
         for piece in given:
             yield piece
-        yield FileSlice(os.open(tmp_path / "file", os.O_RDONLY), 2, 5)
+        for length in (0, 5, 0, 1):  # an empty chunk would be the last one
+            yield FileSlice(os.open(tmp_path / "file", os.O_RDONLY), 2, length)
 
     give(plain, monkeypatch, lambda: Body("text/plain", pieces()))
-    assert (await plain.get(INSTANCE, "*/*")).body == b"".join(given) + b"23456"
+    assert (await plain.get(INSTANCE, "*/*")).body == b"".join(given) + b"234562"
+    assert held()["file"] == before
 
 
 async def test_who_leaves_in_the_middle_leaves_no_file_open(stored: Gate) -> None:

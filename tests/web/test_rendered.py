@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import cast
-from urllib.parse import quote
 
 import pytest
 
@@ -55,15 +54,17 @@ async def test_how_it_is_to_be_shown(plain: Gate, store: Drawing) -> None:
 
 
 async def test_what_is_wrong_is_named_and_nobody_is_asked(plain: Gate, store: Drawing) -> None:
-    for query in ("viewport=0,1", "window=40,400", "quality=0", "iccprofile=x", "quality=1&quality=2"):
+    for query in ("viewport=0,1", "window=40,400", "quality=0", "iccprofile=x", "quality=1&quality=2", "annotation=", "annotation=a%20b"):
         answer = await plain.get(f"{INSTANCE}/rendered?{query}")
         assert answer.status == 400 and query.partition("=")[0] in answer.detail
+    answer = await plain.get(f"{INSTANCE}/thumbnail?viewport=5,5,1")
+    assert answer.status == 400 and "a thumbnail" in answer.detail
     assert store.asked == []
 
 
 async def test_annotations_that_are_not_known_are_told_and_not_asked_for(plain: Gate, store: Drawing) -> None:
     store.told = ("half of it is missing",)
-    answer = await plain.get(f"{INSTANCE}/rendered?annotation=patient,{quote('birthday,a b')}")
+    answer = await plain.get(f"{INSTANCE}/rendered?annotation=patient,birthday")
     assert answer.headers["Warning"] == (
         "299 dicomweb-gateway: The following annotation values are not supported: birthday, 299 dicomweb-gateway: half of it is missing"
     )

@@ -158,6 +158,15 @@ async def test_what_cannot_be_drawn_is_given_as_it_is_to_who_can_take_that(plain
         assert answer.headers["Content-Type"] == ("application/dicom" if given == 200 else "application/problem+json")
 
 
+async def test_an_image_without_pixels_is_given_as_it_is_too(plain: Gate, store: Drawing) -> None:
+    store.missing = True
+    answer = await wado(plain)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/dicom")
+    for more in ({"frameNumber": "1"}, {"presentationUID": "1.9.2", "presentationSeriesUID": "1.9"}, {"contentType": "image/png"}):
+        accept = "image/png" if "contentType" in more else "*/*"
+        assert (await wado(plain, accept, **more)).status == 404
+
+
 async def test_what_nobody_offers_is_406(plain: Gate, store: Drawing) -> None:
     answer = await wado(plain, accept="text/html")
     assert answer.status == 406 and "application/dicom" in answer.detail

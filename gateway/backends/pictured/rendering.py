@@ -19,10 +19,10 @@ from gateway.backends.pictured.several import together, warned
 from gateway.backends.pictured.sources import Sources
 from gateway.backends.pictured.studio import Studio
 from gateway.backends.pictured.subject import Subject
-from gateway.dicomweb.media import Accept, Offer
-from gateway.dicomweb.rendering import Rendering
+from gateway.dicomweb.media import Accept, Offer, choose
+from gateway.dicomweb.rendering import Rendering, undivided
 from gateway.dicomweb.resources import Resource
-from gateway.errors import NotFound
+from gateway.errors import BadRequest, NotFound
 from gateway.pixels.limits import PixelLimits
 from gateway.pixels.pool import Pool
 from gateway.pixels.work import NotDrawable
@@ -35,7 +35,7 @@ async def rendered(sources: Sources, pool: Pool, limits: PixelLimits, retrieve: 
     """What is asked for, drawn.
 
     :raises NotAcceptable: when it cannot be had in a form that was asked for, or cannot be drawn at all.
-    :raises BadRequest: for a transfer syntax in the Accept.
+    :raises BadRequest: for a transfer syntax in the Accept, and for what does not go with what is drawn.
     """
     studio, resource = Studio(sources, pool, limits), retrieve.resource
     if retrieve.view is View.THUMBNAIL:
@@ -49,6 +49,7 @@ async def _every(studio: Studio, retrieve: Retrieve) -> Body:
     """All instances of a series or study."""
     resource = retrieve.resource
     chosen(retrieve.accept, offered((), MIXED), f"a {resource.level}")
+    _check_profile(choose(retrieve.accept, offered((), PICTURES)), retrieve.rendering)
     every = await studio.sources.listed(resource)
     if not every:
         raise NotFound(f"there is no such {resource.level} here")
@@ -72,6 +73,7 @@ async def _instance(studio: Studio, retrieve: Retrieve) -> Body:
     media = await _media(studio, subject)
     forms = offered(media, media) if len(resource.frames) <= 1 else [*offered((), media), *(Offer(one) for one in media if one == GIF)]
     offer = chosen(retrieve.accept, forms, subject.what)
+    _check_profile(offer, retrieve.rendering)
     subject = replace(subject, media=offer.media_type)
     if not offer.multipart:
         return await _alone(studio, subject)
@@ -81,12 +83,22 @@ async def _instance(studio: Studio, retrieve: Retrieve) -> Body:
 
 
 def _check(subject: Subject) -> None:
-    """:raises NotFound: for frames of what has none, or not so many."""
+    """:raises NotFound: for frames of what has none, or not so many. :raises BadRequest: for what a presentation state says itself."""
     frames = subject.resource.frames
+    if subject.kind is Kind.PRESENTATION:
+        undivided(subject.rendering.viewport, "a presentation state")
+        if subject.rendering.window is not None:
+            raise BadRequest("a presentation state has windows of its own: leave the window out (PS3.18 8.3.5.1.4)")
     if frames and subject.kind in (Kind.DOCUMENT, Kind.WAVEFORM, Kind.PRESENTATION):
         raise NotFound(f"the instance is a {subject.kind.value}, which has no frames")
     if len(frames) > 1 and max(frames) > subject.image.frames:
         raise NotFound(f"frame {max(frames)} is not there: the instance has {subject.image.frames}")
+
+
+def _check_profile(offer: Offer | None, rendering: Rendering) -> None:
+    """:raises BadRequest: for a colour profile in a picture that has no place for one."""
+    if offer is not None and offer.media_type == GIF and rendering.icc not in (None, "no"):
+        raise BadRequest(f"iccprofile: {GIF} holds no colour profile; ask for {JPEG} or {PNG}, or leave it out (PS3.18 8.3.5.1.5)")
 
 
 def _frames(subject: Subject) -> Iterator[tuple[int, ...]]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from gateway.backends.base import Body, Piece, Served
 from gateway.dicomweb import framing
-from gateway.errors import Gone, NotAcceptable, NotFound
+from gateway.errors import BadRequest, Gone, NotAcceptable, NotFound
 
 AHEAD = 2
 """Parts that are made ahead of the socket: one is drawn while another is fetched."""
@@ -21,13 +21,13 @@ AHEAD = 2
 Make = Callable[[], Awaitable[Body]]
 """Makes a part."""
 
-_MISSING = (NotAcceptable, NotFound, Gone)
+_MISSING = (NotAcceptable, NotFound, Gone, BadRequest)
 
 
 class _Parts:
     """Parts in their order, some of them under way.
 
-    :ivar refusal: why the first one that is missing is.
+    :ivar refusal: why the first one that is missing is; what the caller can mend goes before what he cannot.
     """
 
     def __init__(self, makers: Iterable[Make], *, lenient: bool, ends: bool) -> None:
@@ -36,7 +36,7 @@ class _Parts:
         self._ends = ends
         self._given = 0
         self._tasks: deque[asyncio.Task[Body]] = deque()
-        self.refusal: NotAcceptable | NotFound | Gone | None = None
+        self.refusal: NotAcceptable | NotFound | Gone | BadRequest | None = None
 
     async def next(self) -> Body | None:
         """The next part, None behind the last."""
@@ -53,7 +53,8 @@ class _Parts:
                     return None
                 if not self._lenient:
                     raise
-                self.refusal = self.refusal or error
+                if self.refusal is None or (isinstance(error, BadRequest) and not isinstance(self.refusal, BadRequest)):
+                    self.refusal = error
                 body = None
             self._tasks.popleft()
             if body is not None:
@@ -85,12 +86,14 @@ async def together(makers: Iterable[Make], *, lenient: bool = False, ends: bool 
     :param makers: of its parts; what they make is no multipart.
     :param lenient: whether a part that cannot be had is left out. All of them cannot.
     :param ends: whether what is not there, after the first part, is the end: instances claim more frames than they have.
-    :raises NotAcceptable: when the first part, or with `lenient` every part, cannot be had.
+    :raises NotAcceptable: :raises BadRequest: when the first part, or with `lenient` every part, cannot be had.
     """
     parts = _Parts(makers, lenient=lenient, ends=ends)
     try:
         first = await parts.next()
         if first is None:
+            if isinstance(parts.refusal, BadRequest):
+                raise parts.refusal
             why = f": {parts.refusal.message}" if parts.refusal is not None else ""
             raise NotAcceptable(f"nothing of it can be drawn in a form that was asked for{why}")
     except BaseException:

@@ -13,7 +13,7 @@ from gateway.backends.pictured.studio import Studio, picture
 from gateway.backends.pictured.subject import Subject
 from gateway.dicom.metadata import bulk_paths
 from gateway.dicomweb.resources import Resource, is_uid
-from gateway.errors import Gone, NotFound
+from gateway.errors import BadRequest, Gone, NotFound
 from gateway.pixels.image import text
 from gateway.pixels.render.presented import Presented, references
 from gateway.pixels.render.wanted import narrowed, wanted
@@ -41,14 +41,17 @@ async def shown(studio: Studio, subject: Subject) -> Body:
 
 
 async def applied(studio: Studio, subject: Subject) -> Body:
-    """An image with the presentation state that the request names."""
+    """An image with the presentation state that the request names.
+
+    :raises BadRequest: when that is none, or one for other images: whoever asks for it is not helped by the image without it.
+    """
     series, sop = subject.rendering.presentation or ("", "")
     where = Resource(subject.resource.study, series, sop)
     state = await studio.sources.header(where)
     if kind_of(state.data, state.image) is not Kind.PRESENTATION:
-        raise NotDrawable("what was named as presentation state is none that can be applied here")
+        raise BadRequest("what was named as presentation state is none that can be applied here")
     if subject.resource.instance not in [one[1] for one in references(state.data)]:
-        raise NotDrawable("the presentation state does not refer to this instance")
+        raise BadRequest("the presentation state does not refer to this instance")
     return await _drawn(studio, subject, where, state)
 
 

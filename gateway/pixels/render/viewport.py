@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 
 from gateway.dicomweb.rendering import Rendering, Viewport
 from gateway.pixels.render.writing import Pixels
-from gateway.pixels.work import Undoable
+from gateway.pixels.work import Misasked, Undoable
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ def fitted(pixels: Pixels, rendering: Rendering, *, aspect: float = 1.0, limit: 
     """A picture cut, turned and scaled as it was asked for.
 
     :param aspect: height of a pixel by its width. :param limit: pixels of the result.
-    :raises Undoable: when nothing of the picture lies in the region, or the result would be too large.
+    :raises Misasked: when nothing of the picture lies in the region, or the result would be larger than it may be.
+    :raises Undoable: when the picture is too large as it is.
     """
     planned = plan(pixels.shape[1], pixels.shape[0], rendering, aspect=aspect, limit=limit)
     turned = _scaled(pixels, planned)[:: -1 if planned.flipped else 1, :: -1 if planned.mirrored else 1]
@@ -53,7 +54,8 @@ def plan(width: int, height: int, rendering: Rendering, *, aspect: float = 1.0, 
         box = _inside(box, source)
     size = _size(box[2] - box[0], box[3] - box[1], viewport, aspect)
     if size[0] * size[1] > limit:
-        raise Undoable(f"a picture of {size[0]} x {size[1]} pixels is too large: at most {limit} pixels are drawn")
+        error = Undoable if viewport is None else Misasked
+        raise error(f"a picture of {size[0]} x {size[1]} pixels is too large: at most {limit} pixels are drawn")
     return Plan(box, size, mirrored, flipped)
 
 
@@ -72,7 +74,7 @@ def _inside(outer: tuple[float, float, float, float], box: tuple[float, float, f
     left, top = max(box[0], outer[0]), max(box[1], outer[1])
     right, bottom = min(box[2], outer[2]), min(box[3], outer[3])
     if not (left < right and top < bottom):
-        raise Undoable("the region lies outside of the picture")
+        raise Misasked("the region lies outside of the picture")
     return left, top, right, bottom
 
 

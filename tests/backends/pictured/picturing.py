@@ -25,11 +25,12 @@ from gateway.backends.pictured.sources import Sources
 from gateway.dicomweb.media import parse_accept
 from gateway.dicomweb.query import Query
 from gateway.dicomweb.resources import Resource
+from gateway.errors import BadRequest
 from gateway.metrics import PixelWork
 from gateway.pixels.exchange import Pieces
 from gateway.pixels.limits import PixelLimits
 from gateway.pixels.pool import Pool
-from gateway.pixels.work import Input, NotDrawable, Result, Undoable, Work
+from gateway.pixels.work import Input, Misasked, NotDrawable, Result, Undoable, Work
 from tests.backends.made import wants
 from tests.backends.twice import cached
 
@@ -64,6 +65,8 @@ class Counting(Pool):
 def _worked(work: Work, inputs: Sequence[Input]) -> Result:
     try:
         made = work([Pieces(one) for one in inputs])
+    except Misasked as error:
+        raise BadRequest(error.message) from None
     except Undoable as error:
         raise NotDrawable(error.message) from None
     return Result(made.facts, b"".join(made.content))

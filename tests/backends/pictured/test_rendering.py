@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from gateway.dicomweb.rendering import Rendering
+from gateway.dicomweb.rendering import Rendering, Viewport, Window
 from gateway.dicomweb.resources import Resource
 from gateway.errors import BadRequest, NotAcceptable, NotFound
+from gateway.pixels.limits import PixelLimits
 from tests.backends.made import parts, read
-from tests.backends.pictured.gallery import REPORT, Gallery, document, grey, image, instance, pixels, video
+from tests.backends.pictured.gallery import REPORT, Gallery, document, grey, image, instance, pixels, state, video
 
 PNGS = 'multipart/related; type="image/png"'
 ANY = "multipart/related"
@@ -124,3 +126,44 @@ async def test_warnings_are_said_once(tmp_path: Path) -> None:
         body = await gallery.body(asked, PNGS, Rendering(warnings=("no such annotation",)))
         assert body.served.warnings == ("no such annotation",)
         await read(body)
+
+
+async def test_a_part_that_the_picture_does_not_have(tmp_path: Path) -> None:
+    """What is asked for is wrong then, and not what can be had (PS3.18 8.3.5.1.3)."""
+    gallery = Gallery(tmp_path, PixelLimits(picture_pixels=1_000))
+    resource = await gallery.add(image(grey(10)))
+    outside, huge = (Rendering(Viewport(*size)) for size in ((5, 5, (8.0, None, None, None)), (100, 100)))
+    for asked in (resource, replace(resource, frames=(1,)), Resource("1.1")):
+        with pytest.raises(BadRequest, match="outside of the picture"):
+            await gallery.body(asked, PNGS, outside)
+        with pytest.raises(BadRequest, match="100 x 100 pixels is too large"):
+            await gallery.body(asked, PNGS, huge)
+
+
+async def test_of_a_study_those_are_shown_that_have_the_part(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path)
+    wide = np.full((1, 8, 20), 30, np.uint8)
+    await gallery.add(image(grey(10), ("1.1", "1.1.1", "1.1.1.1")), image(wide, ("1.1", "1.1.1", "1.1.1.2")))
+    body = await gallery.body(Resource("1.1"), PNGS, Rendering(Viewport(5, 5, (10, None, None, None))))
+    assert [int(pixels(data)[0, 0]) for _, data in await parts(body)] == [30]
+
+
+async def test_a_gif_has_no_place_for_a_profile(tmp_path: Path) -> None:
+    gallery = Gallery(tmp_path)
+    resource = await gallery.add(image(grey(10, 20)))
+    for asked in (resource, replace(resource, frames=(1, 2)), Resource("1.1")):
+        accept = "image/gif" if asked.instance else 'multipart/related; type="image/gif"'
+        with pytest.raises(BadRequest, match="iccprofile: image/gif"):
+            await gallery.body(asked, accept, Rendering(icc="yes"))
+        await (await gallery.body(asked, accept, Rendering(icc="no"))).aclose()
+
+
+async def test_a_presentation_state_says_itself_what_is_shown_how(tmp_path: Path) -> None:
+    """As far as it is what is asked for (PS3.18 8.3.5.1.3, 8.3.5.1.4)."""
+    gallery = Gallery(tmp_path)
+    resource = await gallery.add(state(await gallery.add(image(grey(10)))))
+    for wrong in (Rendering(window=Window(1, 2)), Rendering(Viewport(5, 5, (1, None, None, None)))):
+        with pytest.raises(BadRequest, match="presentation state"):
+            await gallery.body(resource, "*/*", wrong)
+    await (await gallery.body(resource, "*/*", Rendering(Viewport(5, 5)))).aclose()
+    await (await gallery.body(Resource("1.1"), PNGS, Rendering(window=Window(1, 2)))).aclose()

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.backends.base import Body, Piece, Served
 from gateway.backends.pictured.several import AHEAD, Make, together, warned
-from gateway.errors import NotAcceptable, NotFound
+from gateway.errors import BadRequest, NotAcceptable, NotFound
 from gateway.pixels.work import NotDrawable
 from tests.backends.made import parts
 
@@ -106,3 +106,14 @@ async def test_warnings_are_added() -> None:
     body = warned(await Makers().part(1), ("more",))
     assert body.served.warnings == ("warning 1", "more")
     await body.aclose()
+
+
+async def test_what_the_caller_can_mend_is_told_before_what_he_cannot() -> None:
+    made, mendable = Makers(), BadRequest("the region lies outside of the picture")
+    some = [partial(made.missing, NotDrawable("damaged")), partial(made.missing, mendable), partial(made.missing, BadRequest("other"))]
+    with pytest.raises(BadRequest) as error:
+        await together(some, lenient=True)
+    assert error.value is mendable
+    assert await parts(await together([*some, *made.some(4)], lenient=True)) == [("image/png", b"part 4")]
+    with pytest.raises(BadRequest):
+        await together([*some[1:], *made.some(4)])

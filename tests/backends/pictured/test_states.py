@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gateway.dicomweb.rendering import Rendering, Viewport
-from gateway.errors import NotFound
+from gateway.errors import BadRequest, NotFound
 from gateway.pixels.work import NotDrawable
 from tests.backends.pictured.gallery import Gallery, grey, image, item, segmentation, state
 
@@ -55,10 +55,10 @@ async def test_what_is_refused(tmp_path: Path) -> None:
     resource = await gallery.add(image(grey(1)))
     with pytest.raises(NotFound):
         await gallery.picture(resource, BY_STATE)
-    with pytest.raises(NotDrawable, match="none that can be applied"):
+    with pytest.raises(BadRequest, match="none that can be applied"):
         await gallery.picture(resource, Rendering(presentation=("1.1.1", "1.1.1.1")))
     await gallery.add(state(replace(resource, instance="1.1.1.77")))
-    with pytest.raises(NotDrawable, match="does not refer"):
+    with pytest.raises(BadRequest, match="does not refer"):
         await gallery.picture(resource, BY_STATE)
     segments = await gallery.add(segmentation([(1, 0.0)], np.ones((1, 8, 8), np.uint8), ("1.1", "1.1.5", "1.1.5.1")))
     with pytest.raises(NotDrawable, match="no image"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.dicomweb.rendering import Rendering, Viewport
 from gateway.pixels.render.viewport import fitted, plan
-from gateway.pixels.work import Undoable
+from gateway.pixels.work import Misasked, Undoable
 
 RAMP = np.arange(48, dtype=np.uint8).reshape(6, 8)
 
@@ -108,5 +108,8 @@ def test_pixels_that_are_not_square_are_stretched(aspect: float, shape: tuple[in
 
 
 def test_too_large_a_picture_is_refused_before_it_is_made() -> None:
-    with pytest.raises(Undoable, match=r"^a picture of 1000000 x 750000 pixels is too large: at most 100 pixels are drawn$"):
+    with pytest.raises(Misasked, match=r"^a picture of 1000000 x 750000 pixels is too large: at most 100 pixels are drawn$"):
         seen(Viewport(1_000_000, 1_000_000), limit=100)
+    with pytest.raises(Undoable, match=r"^a picture of 8 x 6 pixels is too large") as itself:
+        fitted(RAMP, Rendering(), limit=40)
+    assert not isinstance(itself.value, Misasked)  # nobody asked for so many

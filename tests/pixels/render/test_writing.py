@@ -40,6 +40,14 @@ def test_png_is_exact_in_any_size(rows: int, columns: int, colour: bool, seed: i
     assert np.array_equal(read(written(pixels, "image/png")), pixels)
 
 
+@pytest.mark.parametrize("media", MEDIA)
+@pytest.mark.parametrize("shape", [(1000, 1), (1000, 2), (1000, 1, 3), (1, 1000)])
+def test_narrow_noise_has_room(media: str, shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8)
+    found = read(written(pixels, media, 100))
+    assert found.shape[:2] == shape[:2] and (media != "image/png" or np.array_equal(found, pixels))
+
+
 def test_quality_is_worth_bytes() -> None:
     sizes = [len(written(COLOUR, "image/jpeg", quality)) for quality in (1, 30, 60, 90, 100)]
     assert sizes == sorted(sizes) and sizes[0] * 2 < sizes[-1]
