@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # what takes long to load is imported by the command that nee
 ConfigFile = Annotated[Path | None, Parameter(name="--config", env_var="GATEWAY_CONFIG")]
 Data = Annotated[Path | None, Parameter(name="--data")]
 StoreName = Annotated[str, Parameter(name="--store")]
+Several = Annotated[tuple[str, ...], Parameter(negative="")]
 
 T = TypeVar("T")
 Advance = Callable[..., None]
@@ -118,9 +119,10 @@ async def _imported(settings: Settings, store: str, files: Sequence[Path], patte
 
 def export(
     folder: str,
+    /,
     *,
-    study: tuple[str, ...] = (),
-    series: tuple[str, ...] = (),
+    study: Several = (),
+    series: Several = (),
     transfer_syntax: str | None = None,
     metadata: Annotated[bool, Parameter(negative="")] = False,
     store: StoreName = "default",

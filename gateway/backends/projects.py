@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -18,7 +19,7 @@ from gateway.backends.base import Backend
 from gateway.backends.catalog import Catalog, close_all
 from gateway.backends.notifying.notified import Notified
 from gateway.backends.registry.classes import Classes, Kept, StorageClass
-from gateway.backends.registry.datasets import Datasets, Page, Registered
+from gateway.backends.registry.datasets import Change, Datasets, Page, Registered
 from gateway.backends.registry.file import File
 from gateway.backends.registry.operations import Operations
 from gateway.backends.registry.owners import Owners
@@ -154,9 +155,9 @@ class Projects:
             return [Registered(name, {}) for name in names if name > page.after][: page.size]
         return await asyncio.to_thread((await self.registry()).datasets.stores, parent, page)
 
-    async def change_store(self, name: StoreName, fields: Mapping[str, Any]) -> None:
-        """:raises NotFound: when there is none."""
-        await asyncio.to_thread((await self._writable(name.parent)).datasets.change_store, name, fields)
+    async def change_store(self, name: StoreName, change: Change) -> Registered:
+        """See `Datasets.change_store`."""
+        return await asyncio.to_thread((await self._writable(name.parent)).datasets.change_store, name, change)
 
     async def delete_store(self, name: StoreName) -> None:
         """Deletes it with all that it holds.
@@ -196,9 +197,9 @@ class Projects:
         found = await asyncio.to_thread((await self.registry()).datasets.locations, project)
         return sorted({*found, CONFIGURED.parent.location})
 
-    async def change_dataset(self, name: DatasetName, fields: Mapping[str, Any]) -> None:
-        """:raises NotFound: when there is none."""
-        await asyncio.to_thread((await self._writable(name)).datasets.change_dataset, name, fields)
+    async def change_dataset(self, name: DatasetName, change: Change) -> Registered:
+        """See `Datasets.change_dataset`."""
+        return await asyncio.to_thread((await self._writable(name)).datasets.change_dataset, name, change)
 
     async def delete_dataset(self, name: DatasetName) -> None:
         """Deletes it with its stores and all that they hold.
@@ -207,6 +208,15 @@ class Projects:
         """
         registry = await self._writable(name)
         await self._forget(registry, await asyncio.to_thread(registry.datasets.delete_dataset, name))
+
+    async def tidy(self) -> None:
+        """Closes what other workers deleted, and removes what one that was killed left lying.
+
+        What is open or lies there had a row before it was, so what has none now was deleted.
+        """
+        registry = await self.registry()
+        there = set(self._stores) | set(await asyncio.to_thread(os.listdir, registry.stores))
+        await self._forget(registry, sorted(there - await asyncio.to_thread(registry.datasets.folders)))
 
     async def _forget(self, registry: Registry, folders: Sequence[str]) -> None:
         for folder in folders:

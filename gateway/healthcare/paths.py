@@ -17,6 +17,9 @@ ROUNDS = 3
 SECRETS = frozenset({"access_token", "oauth_token"})
 """Parameters that are credentials (Google's global parameters): they travel in a header, and in no URL."""
 
+API_KEY = frozenset({"key"})
+"""Says who pays: a credential of the caller's where the origin is not shown those."""
+
 _SAFE = "!$&'()*+,-.:;=@_~"
 _QUERY_SAFE = "%/?:@!$&'()*+,;=-._~[]"
 
@@ -51,7 +54,11 @@ def _is_plain(segment: str) -> bool:
     return False
 
 
-def without_secrets(query: str) -> str:
-    """A query as it came, without the parameters that are credentials; empty, or with its question mark."""
-    kept = [one for one in query.split("&") if one and unquote(one.partition("=")[0].replace("+", " ")) not in SECRETS]
+def without_secrets(query: str, also: frozenset[str] = frozenset()) -> str:
+    """A query as it came, without the parameters that are credentials; empty, or with its question mark.
+
+    :param also: parameters that go likewise.
+    """
+    gone = SECRETS | also
+    kept = [one for one in query.split("&") if one and unquote(one.partition("=")[0].replace("+", " ")) not in gone]
     return "?" + quote("&".join(kept), safe=_QUERY_SAFE) if kept else ""

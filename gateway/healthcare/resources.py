@@ -29,6 +29,8 @@ def dataset(body: object) -> Json:
     :raises BadRequest: naming the field.
     """
     fields = _fields(body, DATASET_FIELDS, "dataset")
+    if fields.pop("encryptionSpec", None) not in (None, {}, {"kmsKeyName": ""}):
+        raise BadRequest("encryptionSpec names a key of Cloud KMS, with which this gateway encrypts nothing; encrypt the disk below it")
     zone = fields.get("timeZone", "UTC") or "UTC"
     if not isinstance(zone, str) or _ZONE.fullmatch(zone) is None:
         raise BadRequest("timeZone is no name of a time zone in the IANA database, such as Europe/Berlin")
@@ -62,11 +64,13 @@ def patched(old: Mapping[str, Any], body: object, mask: str | None, fields: froz
     given = _fields(body, fields, "resource")
     new = dict(old)
     for path in _paths(mask):
-        name, _, rest = path.partition(".")
+        name, dot, rest = path.partition(".")
         if name not in fields:
             raise BadRequest(f"updateMask names what cannot be changed; {', '.join(sorted(fields))} can")
-        if rest and name == "labels":
-            new[name] = _with_label(new.get(name, {}), given.get(name) or {}, rest)
+        if dot and (name != "labels" or not rest):
+            raise BadRequest("updateMask names a part of a field; that can be labels.KEY, and others change as a whole")
+        if dot:
+            new[name] = _with_label(new.get(name, {}), _labels(given.get(name, {})), rest)
         elif name in given:
             new[name] = given[name]
         else:
@@ -100,7 +104,7 @@ def _fields(body: object, known: frozenset[str], what: str) -> Json:
     unknown = sorted(body.keys() - known - _GIVEN)
     if unknown:
         raise BadRequest(f"a {what} has no such field; it has {', '.join(sorted(known))}")
-    return {name: value for name, value in body.items() if name in known}
+    return {name: value for name, value in body.items() if name in known and value is not None}  # null is the default (proto3's JSON)
 
 
 def _labels(value: object) -> dict[str, str]:
@@ -129,8 +133,6 @@ TOPIC = r"projects/[A-Za-z0-9](?:[A-Za-z0-9:._-]{0,98}[A-Za-z0-9])?/topics/(?!go
 
 
 def _topic(value: object, name: str) -> None:
-    if value is None:
-        return
     if not isinstance(value, dict) or value.keys() - {"pubsubTopic", "sendForBulkImport"}:
         raise BadRequest(f"{name} has pubsubTopic and sendForBulkImport, and no other fields")
     topic = value.get("pubsubTopic", "")
@@ -148,7 +150,9 @@ def matches(labels: Mapping[str, str], expression: str) -> bool:
 
     :raises BadRequest: for anything else.
     """
-    return all(_matches_one(labels, term.strip()) for term in re.split(r"\s+AND\s+", expression.strip())) if expression.strip() else True
+    terms = re.split(r"\s+AND\s+", expression.strip()) if expression.strip() else []
+    found = [_matches_one(labels, term.strip()) for term in terms]  # each of them, for one that is none is refused wherever it stands
+    return all(found)
 
 
 _TERM = re.compile(r'labels\.([^\s=:]{1,63})\s*(=|:)\s*"?([^"\s]*)"?')

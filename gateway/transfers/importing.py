@@ -65,10 +65,11 @@ class Importing:
 
     async def _work(self, running: Running) -> Done:
         pattern = parse_pattern(running.job.about["uri"], "gcsSource.uri")
+        place = await self._projects.place(running.job.store)
         hands = await self._places.at(pattern.uri)
         try:
             conveyor = Conveyor(running)
-            store = partial(self._store, running, conveyor, hands)
+            store = partial(self._store, running, conveyor, hands, place)
             counter = await conveyor.run(groups(hands, pattern, conveyor.after), store, partial(count, hands, pattern))
         finally:
             hands.close()
@@ -76,8 +77,10 @@ class Importing:
             raise NotFound(f"there is no {pattern.uri}")
         return Done(counter, error=told(counter.failure, conveyor.notes, "file"))
 
-    async def _store(self, running: Running, conveyor: Conveyor, hands: Hands, group: Group) -> Ended:
+    async def _store(self, running: Running, conveyor: Conveyor, hands: Hands, place: str, group: Group) -> Ended:
         name = running.job.store
+        if await self._projects.place(name) != place:  # deleted, and another one has its name
+            raise NotFound("the DICOM store was deleted meanwhile")
         backend = await self._projects.backend(name)
         storing = Storing(self._limits, self._budget, await self._deleting(name), lambda: conveyor.stopping)
         outcome = await storing.store(backend, sources(hands, group))

@@ -6,9 +6,9 @@ What is below ``dicomWeb`` is answered by the rooms that answer it elsewhere (`s
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -37,8 +37,10 @@ _JSON = "application/json; charset=UTF-8"
 async def list_locations(request: web.Request, service: Service) -> web.Response:
     """``GET /v1/projects/{project}/locations``."""
     project = names.location_name(request.match_info["project"], "local").project
-    found = [_location(names.location_name(project, one)) for one in await projects_of(service).locations(project)]
-    return told({"locations": found})
+    page = _page(request, f"projects/{project}/locations/")
+    _no_filter(request)
+    found = [names.location_name(project, one) for one in await projects_of(service).locations(project)]
+    return _told_page("locations", [_location(one) for one in found if str(one) > page.after], page)
 
 
 async def get_location(request: web.Request, service: Service) -> web.Response:
@@ -57,9 +59,10 @@ async def create_dataset(request: web.Request, service: Service) -> web.Response
 
 async def list_datasets(request: web.Request, service: Service) -> web.Response:
     """``GET …/datasets``."""
-    page = _page(request)
-    found = await projects_of(service).datasets(_location_of(request), Page(page.size + 1, page.after))
-    return _listed("datasets", found, page)
+    location = _location_of(request)
+    page = _page(request, f"{location}/datasets/")
+    found = await projects_of(service).datasets(location, Page(page.size + 1, page.after))
+    return _told_page("datasets", [_shown(one) for one in found], page)
 
 
 async def get_dataset(request: web.Request, service: Service) -> web.Response:
@@ -69,11 +72,12 @@ async def get_dataset(request: web.Request, service: Service) -> web.Response:
 
 async def patch_dataset(request: web.Request, service: Service) -> web.Response:
     """``PATCH …/datasets/{dataset}?updateMask=``."""
-    name = _dataset_of(request)
-    old = (await projects_of(service).dataset(name)).fields
-    fields = resources.dataset(resources.patched(old, await body_of(request), request.query.get("updateMask"), resources.DATASET_FIELDS))
-    await projects_of(service).change_dataset(name, fields)
-    return told(_shown(await projects_of(service).dataset(name)))
+    body, mask = await body_of(request), request.query.get("updateMask")
+
+    def change(old: dict[str, Any]) -> dict[str, Any]:
+        return resources.dataset(resources.patched(old, body, mask, resources.DATASET_FIELDS))
+
+    return told(_shown(await projects_of(service).change_dataset(_dataset_of(request), change)))
 
 
 async def delete_dataset(request: web.Request, service: Service) -> web.Response:
@@ -93,8 +97,9 @@ async def create_store(request: web.Request, service: Service) -> web.Response:
 
 async def list_stores(request: web.Request, service: Service) -> web.Response:
     """``GET …/dicomStores``, by labels where ``filter=`` says so."""
-    page, expression = _page(request), request.query.get("filter", "")
-    dataset, found = _dataset_of(request), list[Registered]()
+    dataset, expression, found = _dataset_of(request), request.query.get("filter", ""), list[Registered]()
+    resources.matches({}, expression)  # so that a filter is judged also where there is no store
+    page = _page(request, f"{dataset}/dicomStores/")
     after = page.after
     while len(found) <= page.size:  # what the filter leaves out does not count
         some = await projects_of(service).stores(dataset, Page(PAGE_MOST, after))
@@ -102,7 +107,7 @@ async def list_stores(request: web.Request, service: Service) -> web.Response:
         if len(some) < PAGE_MOST:
             break
         after = some[-1].name
-    return _listed("dicomStores", found, page)
+    return _told_page("dicomStores", [_shown(one) for one in found], page)
 
 
 async def get_store(request: web.Request, service: Service) -> web.Response:
@@ -112,11 +117,12 @@ async def get_store(request: web.Request, service: Service) -> web.Response:
 
 async def patch_store(request: web.Request, service: Service) -> web.Response:
     """``PATCH …/dicomStores/{store}?updateMask=``."""
-    name = store_of(request)
-    old = (await projects_of(service).store(name)).fields
-    fields = resources.store(resources.patched(old, await body_of(request), request.query.get("updateMask"), resources.STORE_FIELDS))
-    await projects_of(service).change_store(name, fields)
-    return told(_shown(await projects_of(service).store(name)))
+    body, mask = await body_of(request), request.query.get("updateMask")
+
+    def change(old: dict[str, Any]) -> dict[str, Any]:
+        return resources.store(resources.patched(old, body, mask, resources.STORE_FIELDS))
+
+    return told(_shown(await projects_of(service).change_store(store_of(request), change)))
 
 
 async def delete_store(request: web.Request, service: Service) -> web.Response:
@@ -130,12 +136,11 @@ async def delete_store(request: web.Request, service: Service) -> web.Response:
 
 async def list_operations(request: web.Request, service: Service) -> web.Response:
     """``GET …/operations``."""
-    page = _page(request)
-    found = await operating_of(service).operations(_dataset_of(request), Page(page.size + 1, page.after))
-    answer: dict[str, Any] = {"operations": [one.to_json(version_of(request)) for one in found[: page.size]]} if found else {}
-    if len(found) > page.size:
-        answer["nextPageToken"] = _token(found[page.size - 1].name.rpartition("/")[2])
-    return told(answer)
+    dataset = _dataset_of(request)
+    page = _page(request, f"{dataset}/operations/")
+    _no_filter(request)
+    found = await operating_of(service).operations(dataset, Page(page.size + 1, page.after))
+    return _told_page("operations", [one.to_json(version_of(request)) for one in found], page)
 
 
 async def get_operation(request: web.Request, service: Service) -> web.Response:
@@ -245,27 +250,34 @@ def _location(name: names.LocationName) -> dict[str, Any]:
     return {"name": str(name), "locationId": name.location, "displayName": name.location}
 
 
-def _listed(what: str, found: Sequence[Registered], page: Page) -> web.Response:
-    answer: dict[str, Any] = {what: [_shown(one) for one in found[: page.size]]} if found else {}
+def _told_page(what: str, found: Sequence[Mapping[str, Any]], page: Page) -> web.Response:
+    """:param found: one more than fit the page, where there are more."""
+    answer: dict[str, Any] = {what: found[: page.size]} if found else {}
     if len(found) > page.size:
-        answer["nextPageToken"] = _token(found[page.size - 1].name)
+        answer["nextPageToken"] = urlsafe_b64encode(found[page.size - 1]["name"].encode()).decode()
     return told(answer)
 
 
-def _page(request: web.Request) -> Page:
-    """``pageSize`` and ``pageToken``.
+def _no_filter(request: web.Request) -> None:
+    """:raises BadRequest: for a filter, where the API has one and this gateway does not: what it leaves out would be there."""
+    if request.query.get("filter"):
+        raise BadRequest("this list takes no filter here; leave it out, and choose among what is answered")
 
+
+def _page(request: web.Request, inside: str) -> Page:
+    """``pageSize`` and ``pageToken``: the name that the page before ended with.
+
+    :param inside: what all names of the list begin with, so that no token of another one is taken.
     :raises BadRequest: when one is none.
     """
     size = request.query.get("pageSize", "") or "0"
     if not size.isascii() or not size.isdecimal() or len(size) > 9:
         raise BadRequest("pageSize is a number")
+    token = request.query.get("pageToken", "")
     try:
-        after = urlsafe_b64decode(request.query.get("pageToken", "").encode("ascii")).decode()
+        after = b64decode(token.encode("ascii"), b"-_", validate=True).decode()
     except (NotBase64, UnicodeError, ValueError):
-        raise BadRequest("pageToken is none that this gateway gave") from None
+        after = ""
+    if token and (not after.startswith(inside) or "/" in after.removeprefix(inside)):
+        raise BadRequest("pageToken is none that this gateway gave for this list")
     return Page(min(int(size), PAGE_MOST) or PAGE, after)
-
-
-def _token(name: str) -> str:
-    return urlsafe_b64encode(name.encode()).decode()

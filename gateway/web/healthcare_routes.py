@@ -10,6 +10,7 @@ from aiohttp import web
 from gateway.backends.projects import Projects
 from gateway.backends.registry.classes import StorageClass
 from gateway.dicomweb.resources import Resource
+from gateway.errors import NotFound
 from gateway.healthcare.names import StoreName
 from gateway.web import healthcare, relaying, stow, wado
 from gateway.web import healthcare_metrics as metrics
@@ -19,6 +20,8 @@ from gateway.web.context import context_of
 from gateway.web.dialect import VERSIONS
 from gateway.web.service import Handler, Route, Service
 from gateway.web.shared_routes import INSTANCE, SERIES, SHARED, STUDY
+
+SERVER_ERROR = 500
 
 # No id has a colon: it begins the name of a method.
 LOCATIONS = "/projects/{project}/locations"
@@ -109,11 +112,25 @@ def _at_store(handler: Handler) -> Handler:
         if (relay := relaying.relay_of(request, service)) is not None:
             return await relaying.at_store(request, service, relay, name, handler)
         projects = healthcare.projects_of(service)
+        place = await projects.place(name)
         context.backend = await projects.backend(name)
         if context.transaction == "store":
             context.closed = await healthcare.operating_of(service).deleting(name)
             if (wanted := metrics.class_header(request)) is not None:
                 context.stored = partial(_classify, projects, name, wanted)
-        return await handler(request, service=service)
+        try:
+            return await handler(request, service=service)
+        except Exception as failed:  # it may have taken away what the store was about to need
+            if getattr(failed, "status", SERVER_ERROR) >= SERVER_ERROR and await _gone(projects, name, place):
+                raise NotFound("the DICOM store was deleted meanwhile") from failed
+            raise
 
     return found
+
+
+async def _gone(projects: Projects, name: StoreName, place: str) -> bool:
+    """Whether a store was deleted, be it that another one has its name."""
+    try:
+        return await projects.place(name) != place
+    except NotFound:
+        return True

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from functools import wraps
@@ -18,7 +19,7 @@ from aiohttp import web
 
 from gateway.backends.base import Body
 from gateway.backends.relays import Relay, Relayed
-from gateway.errors import NotImplementedHere
+from gateway.errors import BadRequest, NotImplementedHere
 from gateway.healthcare import paths
 from gateway.healthcare.names import StoreName
 from gateway.web import receiving
@@ -33,6 +34,8 @@ GOOGLE = "https://healthcare.googleapis.com"
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 """Not TRACE, whose answer would show the gateway's credentials, nor CONNECT."""
+
+OVERRIDE = "X-HTTP-Method-Override"
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _STORED = frozenset({"store", "search", "retrieve", "metadata", "frames", "bulkdata", "rendered", "delete"})
@@ -56,7 +59,15 @@ _STAY = frozenset(
 )
 """Headers of a request that are not the origin's business. Answers come uncoded, for their URLs are read."""
 
-_STAY_BEGINNING = ("sec-", "x-forwarded-", "x-goog-iam-", "x-goog-authenticated-")
+_STAY_BEGINNING = (
+    *("sec-", "x-forwarded-", "x-original-", "x-rewrite-"),
+    *("x-goog-iam-", "x-goog-iap-", "x-goog-authenticated-", "x-amzn-oidc-", "x-ms-", "x-auth-request-", "cf-"),
+)
+"""What proxies say of the way to us, and of who came it: Google's, Amazon's, Microsoft's and Cloudflare's, nginx and oauth2-proxy."""
+
+_SECRET = re.compile("authori[sz]ation|cookie|jwt|password|secret|token|(?<!^x-goog-)api-?key")
+"""In a name: a credential, by whatever scheme. Those of Google's own have their rule."""
+
 _CREDENTIALS = frozenset({"x-goog-api-key", "x-goog-user-project"})
 """What says of a caller at Google who he is and who pays: with the gateway's own credentials it would say two things at once."""
 
@@ -93,9 +104,20 @@ async def at_store(request: web.Request, service: Service, relay: Relay, name: S
 def _goes_past(request: web.Request) -> bool:
     """Whether the backend has no words for it: deletions that are operations, changes, storage classes, metrics."""
     transaction = context_of(request).transaction
+    if OVERRIDE in request.headers:
+        return True
     if transaction not in _STORED or request.method in ("PUT", "PATCH") or "Storage-Class" in request.headers:
         return True
     return transaction == "delete" and "instance" not in request.match_info
+
+
+def _check_override(request: web.Request) -> None:
+    """Google's own clients ask by POST where a URL would become too long, and say that it is a GET.
+
+    :raises BadRequest: for whatever else would be done in place of what is asked for, unseen by all who look at methods.
+    """
+    if (real := request.headers.get(OVERRIDE)) is not None and (request.method, real.strip().upper()) != ("POST", "GET"):
+        raise BadRequest(f"{OVERRIDE} makes a GET of a POST and nothing else; ask by the method that is meant")
 
 
 async def passed(request: web.Request, service: Service, relay: Relay) -> web.StreamResponse:
@@ -106,7 +128,8 @@ async def passed(request: web.Request, service: Service, relay: Relay) -> web.St
     if request.method not in METHODS:
         raise NotImplementedHere(f"{', '.join(sorted(METHODS))} are passed on, and nothing else")
     found = _segments(request)
-    target = paths.rewritten(found) + paths.without_secrets(request.rel_url.raw_query_string)
+    _check_override(request)
+    target = paths.rewritten(found) + paths.without_secrets(request.rel_url.raw_query_string, paths.API_KEY if relay.own else frozenset())
     changes, study = _changes(request.method, found[1:])
     if changes:
         relay.changed(study)
@@ -153,7 +176,8 @@ def _asked(request: web.Request, relay: Relay) -> dict[str, str]:
     connection = {one.strip().lower() for line in request.headers.getall("Connection", ()) for one in line.split(",")}
     stay = _STAY | connection | (_CREDENTIALS if relay.own else frozenset())
     names = dict.fromkeys(name.lower() for name in request.headers)
-    return {name: ", ".join(request.headers.getall(name)) for name in names if name not in stay and not name.startswith(_STAY_BEGINNING)}
+    gone = {name for name in names if name in stay or name.startswith(_STAY_BEGINNING) or _SECRET.search(name)}
+    return {name: ", ".join(request.headers.getall(name)) for name in names if name not in gone}
 
 
 def _told(answer: Relayed, relay: Relay, ours: str) -> dict[str, str]:

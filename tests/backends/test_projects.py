@@ -67,10 +67,10 @@ async def test_the_stores_of_the_settings_are_a_dataset_that_nobody_changes(tmp_
         assert (await projects.dataset(CONFIGURED)).name == str(CONFIGURED)
         for call in (
             projects.delete_store(default),
-            projects.change_store(default, {}),
+            projects.change_store(default, lambda _: {}),
             projects.create_store(StoreName(CONFIGURED, "x"), {}),
             projects.delete_dataset(CONFIGURED),
-            projects.change_dataset(CONFIGURED, {}),
+            projects.change_dataset(CONFIGURED, lambda _: {}),
             projects.create_dataset(CONFIGURED, {}, ""),
         ):
             with pytest.raises(Forbidden):
@@ -100,6 +100,38 @@ async def test_a_store_that_is_made_anew_has_none_of_the_old_one_s_classes(tmp_p
         await projects.delete_store(S)
         await projects.create_store(S, {})
         assert await projects.class_of(S, resource) == DEFAULT
+        assert (await projects.registry()).file.all("SELECT * FROM storage_class") == []
+
+
+async def test_what_another_worker_deleted_is_closed_here_too(tmp_path: Path) -> None:
+    class Closing(MemoryBackend):
+        closed = 0
+
+        async def aclose(self) -> None:
+            Closing.closed += 1
+
+    async with opened(tmp_path) as one, opened(tmp_path, make=lambda _: Closing()) as other:
+        await filled(one)
+        await other.create_store(StoreName(D, "kept"), {})
+        await other.backend(S)
+        await other.backend(StoreName(D, "kept"))
+        await one.delete_store(S)
+        await other.tidy()
+        assert Closing.closed == 1
+        await other.backend(StoreName(D, "kept"))
+
+
+async def test_what_lies_there_of_a_store_that_is_gone_is_removed(tmp_path: Path) -> None:
+    async with opened(tmp_path) as projects:
+        await filled(projects)
+        registry = await projects.registry()
+        left = registry.stores / registry.datasets.delete_store(S)  # and the process was killed before it removed the folder
+        await projects.create_store(S, {})
+        await projects.backend(S)
+    async with opened(tmp_path) as projects:
+        assert left.exists()
+        await projects.tidy()
+        assert [one.name for one in left.parent.iterdir()] == [await projects.place(S)]
 
 
 async def test_those_who_are_told_of_a_store_stand_in_its_fields(tmp_path: Path) -> None:
@@ -110,12 +142,12 @@ async def test_those_who_are_told_of_a_store_stand_in_its_fields(tmp_path: Path)
         await filled(projects)
         assert not isinstance(await projects.backend(S), Notified)
         await projects.tell(S, [Resource("1.1")], "SetBlobSettings")  # nobody hears of it
-        await other.change_store(S, topic)
+        await other.change_store(S, lambda _: topic)
         backend = await projects.backend(S)
         assert isinstance(backend, Notified)
         await store(backend, dicom(sop="1.1.1.2"))
         await projects.tell(S, [Resource("1.1")], "SetBlobSettings", {"storageClass": "ARCHIVE"})
-        await other.change_store(S, {})
+        await other.change_store(S, lambda _: {})
         await store(await projects.backend(S), dicom(sop="1.1.1.3"))
         told = [one.message for one in await made.journal.outbox.read(rows.letters)]
     assert [(one.store, one.action, one.resource.path.rpartition("/")[2]) for one in told] == [

@@ -74,7 +74,8 @@ project = "my-project"                        # with location and dataset: that 
 credentials = {{ kind = "google" }}             # or pass_through: what each caller shows; see docs of stores for the others
 ```
 
-- The caller's credentials stay here unless `kind = "pass_through"`; `access_token=` and `oauth_token=` are taken out of URLs always.
+- The caller's credentials stay here unless `kind = "pass_through"`, and so does an API key (`key=`); `access_token=` and
+  `oauth_token=` are taken out of URLs always. `X-HTTP-Method-Override` makes a GET of a POST and nothing else.
 - URLs of the API in answers become the gateway's: `Location` and its like, `fullUrl`, `url` and `location` of FHIR's bundles, and
   those of DICOM stores. What people wrote into their resources stays. Answers come without a content coding, for they are read so.
 - Redirects are not followed. Paths with empty segments, dots or hidden slashes are refused; of answers' headers those go on that

@@ -58,4 +58,6 @@ def test_no_credential_stays_in_a_query(pairs: list[tuple[str, str]]) -> None:
 
 def test_what_has_no_place_in_a_url_is_encoded() -> None:
     assert paths.without_secrets("a=x y|z#ä&") == "?a=x%20y%7Cz%23%C3%A4"
+    assert paths.without_secrets("key=1&%6bey=2&keys=3") == "?key=1&%6bey=2&keys=3"
+    assert paths.without_secrets("key=1&%6bey=2&keys=3&access_token=4", paths.API_KEY) == "?keys=3"
     assert paths.without_secrets("") == paths.without_secrets("access_token=1&") == ""

@@ -13,6 +13,12 @@ def test_a_dataset_is_in_utc_unless_it_says_otherwise() -> None:
     assert dataset({"timeZone": "Europe/Berlin", "name": "sent back"}) == {"timeZone": "Europe/Berlin"}
 
 
+def test_no_dataset_is_promised_to_be_encrypted_with_a_key_that_is_never_used() -> None:
+    with pytest.raises(BadRequest, match="encryptionSpec"):
+        dataset({"encryptionSpec": {"kmsKeyName": "projects/p/locations/l/keyRings/r/cryptoKeys/k"}})
+    assert dataset({"encryptionSpec": {"kmsKeyName": ""}}) == dataset({"encryptionSpec": None}) == {"timeZone": "UTC"}
+
+
 @pytest.mark.parametrize("body", [[], "x", {"timezone": "UTC"}, {"timeZone": 3}, {"timeZone": "../etc/passwd"}, {"timeZone": "a" * 99}])
 def test_what_is_no_dataset_is_refused(body: object) -> None:
     with pytest.raises(BadRequest):
@@ -28,6 +34,12 @@ def test_a_store_has_labels_and_topics() -> None:
     }
     assert store(body) == {name: value for name, value in body.items() if name != "streamConfigs"}
     assert store({"labels": {}}) == {}
+
+
+def test_null_is_what_a_field_is_by_itself() -> None:
+    assert store({"labels": None, "notificationConfig": None, "notificationConfigs": None, "streamConfigs": None}) == {}
+    assert patched({"labels": {"a": "1"}}, {"labels": None}, "labels", STORE_FIELDS) == {}
+    assert patched({"labels": {"a": "1"}}, {"labels": None}, "labels.a", STORE_FIELDS) == {"labels": {}}
 
 
 @pytest.mark.parametrize(
@@ -53,6 +65,7 @@ def test_a_store_has_labels_and_topics() -> None:
         {"notificationConfig": {"pubsubTopic": "projects/p/topics/dicom", "sendForBulkImport": "yes"}},
         {"notificationConfig": "topic"},
         {"notificationConfigs": {}},
+        {"notificationConfigs": [None]},
         {"streamConfigs": [{}]},
         {"colour": "red"},
     ],
@@ -82,6 +95,18 @@ def test_a_mask_is_needed_and_names_fields(mask: str | None) -> None:
         patched({}, {}, mask, STORE_FIELDS)
 
 
+@pytest.mark.parametrize("mask", ["labels.", "notificationConfig.pubsubTopic", "notificationConfigs.0"])
+def test_of_a_field_only_labels_have_parts_that_change(mask: str) -> None:
+    with pytest.raises(BadRequest, match="a part of a field"):
+        patched({"labels": {"a": "1"}}, {"labels": {"b": "2"}}, mask, STORE_FIELDS)
+
+
+@pytest.mark.parametrize("labels", ["abc", ["a"], {"a": 5}, 7])
+def test_a_label_alone_is_judged_as_all_of_them(labels: object) -> None:
+    with pytest.raises(BadRequest):
+        patched({}, {"labels": labels}, "labels.a", STORE_FIELDS)
+
+
 @pytest.mark.parametrize(
     ("expression", "found"),
     [
@@ -99,6 +124,7 @@ def test_filters_go_by_labels(expression: str, found: bool) -> None:
     assert matches({"a": "1", "c": ""}, expression) is found
 
 
-def test_other_filters_are_refused() -> None:
+@pytest.mark.parametrize("expression", ["name=x", "labels.a=1 AND name=x"])
+def test_other_filters_are_refused(expression: str) -> None:
     with pytest.raises(BadRequest):
-        matches({}, "name=x")
+        matches({}, expression)

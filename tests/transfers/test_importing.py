@@ -10,6 +10,7 @@ import pytest
 
 from gateway.backends.base import StoreResult, Upload
 from gateway.backends.memory import MemoryBackend
+from gateway.dicomweb.query import Query
 from gateway.dicomweb.resources import Resource
 from gateway.healthcare.operations import Counter
 from gateway.transfers.importing import importing, told
@@ -82,6 +83,35 @@ async def test_a_storage_class_is_kept(tmp_path: Path) -> None:
     async with operated(tmp_path, places(source)) as there:
         await there.run(importing(S, pattern(f"file://{source}/*"), "NEARLINE"))
         assert (await there.projects.class_of(S, Resource("1.1", "1.1.1", uid(1)))).storage_class == "NEARLINE"
+
+
+@pytest.mark.parametrize("anew", [False, True])
+async def test_a_store_that_is_deleted_ends_the_import_also_where_another_one_gets_its_name(tmp_path: Path, anew: bool) -> None:
+    class Leaving(MemoryBackend):
+        begun, left = asyncio.Event(), asyncio.Event()
+
+        async def store(self, uploads: AsyncIterator[Upload]) -> StoreResult:
+            self.begun.set()
+            await self.left.wait()
+            raise RuntimeError("what it works with is closed")
+
+        async def aclose(self) -> None:
+            self.left.set()
+
+    source = tmp_path / "in"
+    fill(source, 10 * GROUP)
+    made: list[MemoryBackend] = [Leaving()]
+    async with operated(tmp_path, places(source), lambda _: made[-1]) as there:
+        running = await there.operating.run(import_of(f"file://{source}/*"), "Transfer")
+        await Leaving.begun.wait()
+        made.append(MemoryBackend())
+        await there.projects.delete_store(S)
+        if anew:
+            await there.projects.create_store(S, {})
+        done = await finished(there, running)
+        assert done.error == {"code": 5, "message": "the DICOM store was deleted meanwhile"} and done.counter.failure
+        await there.operating.aclose()
+        assert (await made[-1].search(Query("instance"))).results == ()
 
 
 async def test_a_study_that_is_being_deleted_takes_nothing(tmp_path: Path) -> None:

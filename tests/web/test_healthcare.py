@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, patch
 from xml.etree import ElementTree
 
 import pytest
 
+from gateway.app import SERVICE
+from gateway.backends.base import Matches
+from gateway.backends.memory import MemoryBackend
+from gateway.dicomweb.query import Query
+from gateway.errors import StoreUnavailable
 from gateway.web.dialect import VERSIONS
 from tests.backends.made import dicom
 from tests.web.gate import MULTIPART, Answer, Gate, multipart, opened, settings
@@ -93,6 +100,60 @@ async def test_lists_come_in_pages(google: Google) -> None:
     found = (await google.api("GET", f"{STORES}?filter=labels.even%3D1&pageSize=2")).json
     assert [one["name"].rpartition("/")[2] for one in found["dicomStores"]] == ["s2", "s4"] and found["nextPageToken"]
     assert error(await google.api("GET", STORES + "?pageSize=x")) == error(await google.api("GET", STORES + "?pageToken=%C3%A4"))
+
+
+@pytest.mark.parametrize("path", [LOCATION.rpartition("/")[0], DATASETS, STORES, DATASET + "/operations"])
+async def test_a_token_is_taken_by_the_list_that_gave_it(google: Google, path: str) -> None:
+    elsewhere = urlsafe_b64encode(b"projects/p/locations/us-central1/datasets/other/dicomStores/s").decode()
+    number = urlsafe_b64encode(b"9" * 30).decode()
+    for token in (elsewhere, number, "!!!!", "%C3%A4", "abc"):
+        assert error(await google.api("GET", f"{path}?pageToken={token}")) == (400, "INVALID_ARGUMENT")
+    assert (await google.api("GET", f"{path}?pageToken=")).status == 200
+    beyond = urlsafe_b64encode(f"{path.strip('/')}/{'9' * 30}".encode()).decode()
+    assert (await google.api("GET", f"{path}?pageToken={beyond}")).status == 200
+
+
+async def test_locations_come_in_pages_too(google: Google) -> None:
+    path = LOCATION.rpartition("/")[0]
+    first = (await google.api("GET", path + "?pageSize=1")).json
+    second = (await google.api("GET", f"{path}?pageSize=1&pageToken={first['nextPageToken']}")).json
+    assert [one["locationId"] for one in first["locations"] + second["locations"]] == ["local", "us-central1"]
+    assert "nextPageToken" not in second
+
+
+@pytest.mark.parametrize("path", [LOCATION.rpartition("/")[0], STORES, DATASET + "/operations"])
+async def test_a_filter_that_would_do_nothing_is_refused(google: Google, path: str) -> None:
+    await google.api("DELETE", STORE)
+    assert error(await google.api("GET", path + "?filter=done%3Dtrue")) == (400, "INVALID_ARGUMENT")
+
+
+async def test_operations_of_any_number_are_looked_for(google: Google) -> None:
+    for number in (2**63 - 1, 2**63, 10**20 - 1):
+        assert error(await google.api("GET", f"{DATASET}/operations/{number}")) == (404, "NOT_FOUND")
+        assert error(await google.api("POST", f"{DATASET}/operations/{number}:cancel", b"")) == (404, "NOT_FOUND")
+
+
+async def test_labels_that_are_set_at_once_are_all_there(google: Google) -> None:
+    patches = [google.api("PATCH", f"{STORE}?updateMask=labels.l{n}", b'{"labels":{"l%d":"x"}}' % n) for n in range(8)]
+    assert {answer.status for answer in await asyncio.gather(*patches)} == {200}
+    assert (await google.api("GET", STORE)).json["labels"] == {f"l{n}": "x" for n in range(8)}
+
+
+@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("failed", [RuntimeError("what it works with is closed"), StoreUnavailable("check the disk")])
+async def test_who_uses_a_store_while_it_is_deleted_hears_just_that(google: Google, failed: Exception, anew: bool) -> None:
+    class Leaving(MemoryBackend):
+        async def search(self, query: Query) -> Matches:
+            assert (await google.api("DELETE", STORE)).status == 200
+            if anew:
+                assert (await google.api("POST", STORES + "?dicomStoreId=s1", b"")).status == 200
+            raise failed
+
+    projects = google.app[SERVICE].projects
+    assert projects is not None
+    with patch.object(projects, "backend", AsyncMock(return_value=Leaving())):
+        answer = await google.api("GET", WEB + "/studies")
+    assert error(answer) == (404, "NOT_FOUND") and answer.json["error"]["message"] == "the DICOM store was deleted meanwhile"
 
 
 async def test_a_store_has_labels(google: Google) -> None:

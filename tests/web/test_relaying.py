@@ -143,11 +143,41 @@ async def test_credentials_and_the_way_to_us_stay_here(relayed: Relayed) -> None
     assert not {"forwarded", "x-forwarded-for", "x-mine", "connection"} & headers.keys()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("X-Goog-IAP-JWT-Assertion", "X-Serverless-Authorization", "X-Goog-Iam-Authorization-Token", "X-Goog-Api-Key", "X-Api-Key"),
+        *("X-Amzn-Oidc-Data", "X-Ms-Client-Principal", "X-Auth-Request-Email", "X-Auth-Token", "Cf-Access-Jwt-Assertion", "Cookie2"),
+        *("X-Original-URL", "X-Rewrite-URL", "X-Client-Secret"),
+    ],
+)
+async def test_what_proxies_say_of_a_caller_stays_here(relayed: Relayed, name: str) -> None:
+    headers, _, _ = await relayed.echo(**{name.replace("-", "_"): CALLER, "X_Progress": "1"})
+    assert CALLER not in str(headers) and headers["x-progress"] == "1"
+
+
+async def test_an_api_key_is_the_callers_own(relayed: Relayed) -> None:
+    assert (await relayed.ask("POST", VERB + f"echo?key={CALLER}&x=1", b"{}")).json["query"] == "x=1"
+
+
+@pytest.mark.parametrize(("method", "real"), [("POST", "DELETE"), ("POST", "patch"), ("POST", ""), ("GET", "DELETE"), ("GET", "POST")])
+async def test_nothing_is_done_by_another_method_than_it_is_asked_for(relayed: Relayed, method: str, real: str) -> None:
+    for path in (f"/v1/{PROJECT}", f"{STORE}/studies"):
+        answer = await relayed.ask(method, path, b"{}" if method == "POST" else None, {"X-HTTP-Method-Override": real})
+        assert error(answer) == (400, "INVALID_ARGUMENT")
+    assert relayed.fake.calls == []
+
+
+async def test_a_get_that_is_too_long_for_a_url_comes_as_a_post(relayed: Relayed) -> None:
+    await relayed.ask("POST", f"{STORE}/studies", b"PatientName=x", {"X-HTTP-Method-Override": "GET"})
+    assert [(one.method, one.path) for one in relayed.fake.calls] == [("POST", "/studies")]
+
+
 async def test_a_token_in_the_url_goes_on_in_a_header(tmp_path: Path) -> None:
     async with bound(tmp_path, "pass_through", {CALLER: Rights()}) as relayed:
-        query = f"?alt=json&access_token={CALLER}&%61ccess_token={CALLER}&x=1"
+        query = f"?alt=json&access_token={CALLER}&%61ccess_token={CALLER}&key=k"
         found = (await relayed.ask("POST", VERB + "echo" + query, b"{}")).json
-        assert found["query"] == "alt=json&x=1" and ["Authorization", f"Bearer {CALLER}"] in found["headers"]
+        assert found["query"] == "alt=json&key=k" and ["Authorization", f"Bearer {CALLER}"] in found["headers"]
         refused = await relayed.ask("GET", VERB + "getIamPolicy")
         assert error(refused) == (401, "UNAUTHENTICATED")
         assert CALLER not in str(await relayed.gate.metrics())

@@ -137,7 +137,8 @@ class Operating:
         except GatewayError as failed:
             done = _failed(running, failed.status, failed.message)
         except Exception as failed:
-            log.error("operation failed", exc_info=failed)
+            if not await running.ended():  # by the deletion of its store, which closed what it worked at
+                log.error("operation failed", exc_info=failed)
             done = _failed(running, 500, "an error of the gateway; its log has it")
         said = partial(registry.operations.end, response=done.response, response_type=done.response_type, error=done.error)
         await asyncio.to_thread(said, begun.name, done.counter)
@@ -165,6 +166,7 @@ class Operating:
             else:
                 await asyncio.to_thread(partial(registry.operations.end, begun.name, Counter(success=1)))
         await asyncio.to_thread(registry.operations.expire, time.time() - KEPT_SECONDS)
+        await self._projects.tidy()
 
     async def _keep_looking(self) -> None:
         while True:

@@ -12,7 +12,7 @@ import orjson
 from gateway.backends.registry.operations import Begun, Operations
 from gateway.errors import NotFound
 from gateway.healthcare.names import StoreName, parsed_store_name
-from gateway.healthcare.operations import Counter
+from gateway.healthcare.operations import Counter, Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,20 @@ class Running:
             raise Cancelled
 
     async def cancelled(self) -> bool:
-        """Whether it is to stop."""
+        """Whether it is to stop: somebody asked for it, or ended it."""
+        found = await self._found()
+        return found is None or found.cancelled or found.ended is not None
+
+    async def ended(self) -> bool:
+        """Whether others have ended it, who deleted what it was about."""
+        found = await self._found()
+        return found is None or found.ended is not None
+
+    async def _found(self) -> Operation | None:
         try:
-            return (await asyncio.to_thread(self._operations.operation, self.name)).cancelled
+            return await asyncio.to_thread(self._operations.operation, self.name)
         except NotFound:
-            return True
+            return None
 
 
 class Kind(Protocol):

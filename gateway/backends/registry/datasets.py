@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 
 from gateway.backends.registry.file import File, insert
 from gateway.errors import NotFound
+from gateway.healthcare.envelope import rpc_status
 from gateway.healthcare.names import DatasetName, LocationName, StoreName
 
 Json = dict[str, Any]
+Change = Callable[[Json], Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +73,18 @@ class Datasets:
         rows = self._file.all("SELECT DISTINCT parent FROM dataset WHERE parent BETWEEN ? AND ?", prefix, prefix + "\U0010ffff")
         return [parent.removeprefix(prefix) for (parent,) in rows]
 
-    def change_dataset(self, name: DatasetName, fields: Mapping[str, Any]) -> None:
-        """:raises NotFound: when there is none."""
+    def change_dataset(self, name: DatasetName, change: Change) -> Registered:
+        """:param change: from what it is to what it shall be; nobody else changes it meanwhile.
+
+        :raises NotFound: when there is none.
+        """
         with self._file.change() as db:
-            _changed(db.execute("UPDATE dataset SET fields = ? WHERE name = ?", (orjson.dumps(fields), str(name))), "dataset")
+            row = db.execute("SELECT fields FROM dataset WHERE name = ?", (str(name),)).fetchone()
+            if row is None:
+                raise NotFound("there is no dataset of that name")
+            fields = change(orjson.loads(row[0]))
+            db.execute("UPDATE dataset SET fields = ? WHERE name = ?", (orjson.dumps(fields), str(name)))
+        return Registered(str(name), fields)
 
     def delete_dataset(self, name: DatasetName) -> list[str]:
         """Deletes it with its stores and operations; the folders that are left behind.
@@ -81,8 +93,10 @@ class Datasets:
         """
         with self._file.change() as db:
             folders = [folder for (folder,) in db.execute("SELECT folder FROM store WHERE parent = ?", (str(name),))]
-            _changed(db.execute("DELETE FROM dataset WHERE name = ?", (str(name),)), "dataset")
+            if not db.execute("DELETE FROM dataset WHERE name = ?", (str(name),)).rowcount:
+                raise NotFound("there is no dataset of that name")
             db.execute("DELETE FROM operation WHERE parent = ?", (str(name),))
+            _forget(db, folders)
             return folders
 
     # -- stores
@@ -115,13 +129,21 @@ class Datasets:
         )
         return [Registered(name, orjson.loads(fields), folder) for name, fields, folder in rows]
 
-    def change_store(self, name: StoreName, fields: Mapping[str, Any]) -> None:
-        """:raises NotFound: when there is none."""
+    def change_store(self, name: StoreName, change: Change) -> Registered:
+        """:param change: from what it is to what it shall be; nobody else changes it meanwhile.
+
+        :raises NotFound: when there is none.
+        """
         with self._file.change() as db:
-            _changed(db.execute("UPDATE store SET fields = ? WHERE name = ?", (orjson.dumps(fields), str(name))), "DICOM store")
+            row = db.execute("SELECT fields, folder FROM store WHERE name = ?", (str(name),)).fetchone()
+            if row is None:
+                raise NotFound("there is no DICOM store of that name")
+            fields = change(orjson.loads(row[0]))
+            db.execute("UPDATE store SET fields = ? WHERE name = ?", (orjson.dumps(fields), str(name)))
+        return Registered(str(name), fields, row[1])
 
     def delete_store(self, name: StoreName) -> str:
-        """Deletes it; the folder that is left behind.
+        """Deletes it, which ends what runs on it; the folder that is left behind.
 
         :raises NotFound: when there is none.
         """
@@ -129,6 +151,13 @@ class Datasets:
             row = db.execute("DELETE FROM store WHERE name = ? RETURNING folder", (str(name),)).fetchone()
             if row is None:
                 raise NotFound("there is no DICOM store of that name")
+            _forget(db, [row[0]])
+            gone = orjson.dumps(rpc_status(HTTPStatus.NOT_FOUND, "the DICOM store was deleted meanwhile"))
+            db.execute(
+                "UPDATE operation SET ended = ?, error = ?, failure = max(failure, 1), target = '', reached = ''"
+                " WHERE ended IS NULL AND parent = ? AND target <> '' AND target ->> 'store' = ?",
+                (time.time(), gone, str(name.parent), str(name)),
+            )
             return str(row[0])
 
     def folders(self) -> set[str]:
@@ -140,6 +169,6 @@ def _args(parent: LocationName | DatasetName, page: Page) -> tuple[str, str, int
     return str(parent), page.after, page.size
 
 
-def _changed(cursor: sqlite3.Cursor, what: str) -> None:
-    if not cursor.rowcount:
-        raise NotFound(f"there is no {what} of that name")
+def _forget(db: sqlite3.Connection, folders: Sequence[str]) -> None:
+    """What was said of the instances of stores goes with them."""
+    db.executemany("DELETE FROM storage_class WHERE store = ?", [(folder,) for folder in folders])

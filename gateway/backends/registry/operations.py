@@ -20,6 +20,9 @@ from gateway.errors import NotFound
 from gateway.healthcare.names import DatasetName, LocationName, OperationName
 from gateway.healthcare.operations import Counter, Operation
 
+_LAST = 2**63 - 1
+"""What SQLite takes for a number."""
+
 _OPERATION = "number, parent, method, created, ended, success, failure, pending, response, response_type, error, cancelled"
 
 
@@ -94,14 +97,16 @@ class Operations:
 
     def operation(self, name: OperationName) -> Operation:
         """:raises NotFound: when there is none."""
-        row = self._file.one(f"SELECT {_OPERATION} FROM operation WHERE parent = ? AND number = ?", str(name.parent), name.number)  # noqa: S608 - names of columns
+        sql = f"SELECT {_OPERATION} FROM operation WHERE parent = ? AND number = ?"  # noqa: S608 - names of columns
+        row = self._file.one(sql, str(name.parent), name.number) if name.number <= _LAST else None
         if row is None:
             raise NotFound("there is no operation of that name, or it ended long ago")
         return _operation(row)
 
     def operations(self, parent: DatasetName, page: Page = FIRST) -> list[Operation]:
-        """Those of a dataset; a page begins after the number of an operation."""
-        after = int(page.after) if page.after.isdecimal() else 0
+        """Those of a dataset; a page begins after the name of an operation."""
+        number = page.after.rpartition("/")[2]
+        after = min(int(number), _LAST) if number.isascii() and number.isdecimal() else 0
         sql = f"SELECT {_OPERATION} FROM operation WHERE parent = ? AND number > ? ORDER BY number LIMIT ?"  # noqa: S608 - names of columns
         return [_operation(row) for row in self._file.all(sql, str(parent), after, page.size)]
 

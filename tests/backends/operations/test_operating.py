@@ -74,6 +74,16 @@ async def test_what_a_gateway_that_went_had_begun_is_done_by_the_next(tmp_path: 
         assert done.error is None and (await again.search(Query("study"))).results == ()
 
 
+async def test_what_a_gateway_that_was_killed_left_of_a_deleted_store_is_removed(tmp_path: Path) -> None:
+    async with opened(tmp_path) as projects:
+        await filled(projects)
+        registry = await projects.registry()
+        left = registry.stores / registry.datasets.delete_store(S)
+    assert left.exists()
+    async with operated(tmp_path):
+        assert not left.exists()
+
+
 async def test_deleting_from_a_store_that_is_not_there_begins_nothing(tmp_path: Path) -> None:
     async with operated(tmp_path) as (projects, operating):
         await projects.create_dataset(D, {}, "")
@@ -114,7 +124,7 @@ async def test_others_hear_of_what_an_operation_does_under_its_name(tmp_path: Pa
     async with opened(tmp_path, notified=made.made) as projects:
         operating = Operating(projects, {"import": Importing()})
         await filled(projects)
-        await projects.change_store(S, config)
+        await projects.change_store(S, lambda _: config)
         await ended(operating, await operating.run(Job("import", S), "google.cloud.healthcare.v1.dicom.DicomService.ImportDicomData"))
         await operating.begin_class(S, Resource("1.1"), "ARCHIVE", "SetBlobStorageSettings")
         await ended(operating, await operating.delete(S, Resource("1.1"), "google.cloud.healthcare.v1.dicomweb.DicomService.DeleteStudy"))

@@ -80,6 +80,24 @@ async def test_the_next_process_goes_on_where_it_was_told(tmp_path: Path) -> Non
         await operating.aclose()
 
 
+async def test_what_others_have_ended_stops(tmp_path: Path) -> None:
+    async with opened(tmp_path) as projects:
+        await filled(projects)
+        steps = Steps()
+        operating = Operating(projects, {"steps": steps})
+        begun = await operating.run(JOB, "Step")
+        await steps.waiting.wait()
+        operations = (await projects.registry()).operations
+        running = Running(operations.under_way()[0], JOB, operations)
+        assert not await running.cancelled() and not await running.ended()
+        await projects.delete_store(S)
+        assert await running.cancelled() and await running.ended()
+        done = await ended(operating, begun)
+        assert done.error == {"code": 5, "message": "the DICOM store was deleted meanwhile"} and not done.cancelled
+        assert (done.counter.success, done.counter.failure) == (5, 1)
+        await operating.aclose()
+
+
 @pytest.mark.parametrize(("stops", "reached"), [(True, 5), (False, 6)])
 async def test_who_is_asked_to_stop_does_so_at_once_or_with_the_next_step(tmp_path: Path, stops: bool, reached: int) -> None:
     steps = Steps(stops=stops)

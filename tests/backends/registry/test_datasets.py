@@ -26,7 +26,7 @@ def test_datasets_are_created_read_changed_listed_and_deleted(datasets: Datasets
     with pytest.raises(Conflict):
         datasets.create_dataset(D, {})
     assert datasets.dataset(D).fields == {"timeZone": "UTC"}
-    datasets.change_dataset(D, {"timeZone": "Asia/Tokyo"})
+    datasets.change_dataset(D, lambda _: {"timeZone": "Asia/Tokyo"})
     assert datasets.dataset(D).fields == {"timeZone": "Asia/Tokyo"}
     datasets.create_dataset(dataset_name(THERE, "d"), {})
     assert [one.name for one in datasets.datasets(HERE)] == [str(D)]
@@ -36,7 +36,7 @@ def test_datasets_are_created_read_changed_listed_and_deleted(datasets: Datasets
         with pytest.raises(NotFound):
             call(D)
     with pytest.raises(NotFound):
-        datasets.change_dataset(D, {})
+        datasets.change_dataset(D, lambda _: {})
 
 
 def test_stores_live_in_datasets_and_go_with_them(datasets: Datasets) -> None:
@@ -48,7 +48,7 @@ def test_stores_live_in_datasets_and_go_with_them(datasets: Datasets) -> None:
     with pytest.raises(Conflict):
         datasets.create_store(name, {})
     assert datasets.store(name) == made and "s" not in made.folder and len(made.folder) == 32
-    datasets.change_store(name, {})
+    datasets.change_store(name, lambda _: {})
     assert datasets.store(name).fields == {}
     assert datasets.folders() == {made.folder}
     assert datasets.delete_dataset(D) == [made.folder]
@@ -66,6 +66,22 @@ def test_a_deleted_store_leaves_its_folder_and_a_new_one_has_another(datasets: D
     with pytest.raises(NotFound):
         datasets.delete_store(name)
     assert datasets.create_store(name, {}).folder != first
+
+
+def test_a_change_that_is_refused_changes_nothing_and_others_see_the_last_one(datasets: Datasets) -> None:
+    name = store_name(D, "s")
+    datasets.create_dataset(D, {"timeZone": "UTC"})
+    datasets.create_store(name, {"labels": {"a": "1"}})
+
+    def refused(old: dict[str, object]) -> dict[str, object]:
+        raise Conflict("no")
+
+    with pytest.raises(Conflict):
+        datasets.change_store(name, refused)
+    with pytest.raises(Conflict):
+        datasets.change_dataset(D, refused)
+    assert datasets.change_store(name, lambda old: old | {"x": 1}).fields == {"labels": {"a": "1"}, "x": 1} == datasets.store(name).fields
+    assert datasets.change_dataset(D, lambda old: old | {"x": 1}) == datasets.dataset(D)
 
 
 def test_pages_go_on_where_the_last_one_ended(datasets: Datasets) -> None:
