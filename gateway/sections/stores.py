@@ -134,7 +134,7 @@ class Store(Section):
     def _origin_url(cls, text: str | None) -> str | None:
         if text is None:
             return None
-        url = URL(text)
+        url = URL(text := text.strip())
         if url.scheme not in ("http", "https") or not url.host or url.query_string or url.fragment:
             raise ValueError("must look like https://pacs.example/dicom-web, without query or fragment")
         if url.user or url.password:

@@ -22,7 +22,7 @@ def test_an_origin_is_described_by_one_table_and_those_below(tmp_path: Path, mon
         """
         [stores.pacs]
         backend = "upstream"
-        url = "http://pacs:8042/dicom-web/"
+        url = " http://pacs:8042/dicom-web/ "
         profile = "orthanc"
         overrides = { wildcard = false }
         credentials = { kind = "basic", user = "gateway", secret_file = "/run/secret" }

@@ -3,6 +3,7 @@
 1. The loop never waits for it: looking up and checking happens in a thread, writing in another, one a process.
 2. What the disk refuses, is too slow for, or has damaged is not kept, and counted. No request fails for it.
 3. After a boot of the machine it starts empty: what was there carries stamps that are gone (see `generations`).
+4. Its folder may be emptied or removed at any time, as people do with caches: it goes on with an empty one.
 
 Searches are not here. They live for seconds, every write drops them, and they may name a patient.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import re
 import shutil
 import sqlite3
 from collections import OrderedDict
@@ -64,30 +66,48 @@ class DiskTier:
         self._root = root
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         _prepare(root)
-        self._index = self._opened(root / "index.sqlite")
+        self._index = self._opened()
         self._thread = ThreadPoolExecutor(1, "cache-disk")
         self._pending: set[asyncio.Future[object]] = set()
         self._numbers = count()
         self._touched: dict[str, float] = {}
         self._checked: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
-    def _opened(self, path: Path) -> Index:
+    def _opened(self) -> Index:
         """The index. One that is none any more is made anew, and what it listed is gone with it.
 
         :raises OSError: when the disk refuses it.
         """
+        path = self._root / _INDEX
         try:
             with _locked(self._root):  # another worker may have made it anew meanwhile, and that one is good
                 try:
-                    return Index(path, self.bound, self._remove)
+                    index = Index(path, self.bound, self._remove)
                 except sqlite3.OperationalError:
                     raise
                 except sqlite3.DatabaseError as error:
                     self._lose("damaged", error)
                     _empty(self._root)
-                    return Index(path, self.bound, self._remove)
+                    index = Index(path, self.bound, self._remove)
+                self._inode = path.stat().st_ino
+                return index
         except sqlite3.Error as error:
             raise OSError(f"the index of the cache in {self._root} cannot be opened: {error}") from error
+
+    def _look(self) -> None:
+        """In the thread; begins anew where somebody took the folder away, or what was in it, and the index with it.
+
+        :raises OSError: when the disk refuses it.
+        """
+        try:
+            if (self._root / _INDEX).stat().st_ino == self._inode:
+                return
+        except FileNotFoundError:
+            pass
+        self._index.close()
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _prepare(self._root)
+        self._index = self._opened()
 
     # -- reads
 
@@ -182,6 +202,7 @@ class DiskTier:
 
     def claim(self, part: str, kind: Kind, size: int) -> bool:
         """In the thread; room for a part of that size."""
+        self._look()
         self._touch()
         gone = self._index.claim(part, kind, size, now())
         if gone:
@@ -220,7 +241,7 @@ class DiskTier:
 
     def _lose(self, loss: str, error: Exception) -> None:
         metrics.CACHE_LOST.labels(loss).inc()
-        _log.warning("cache on disk", loss=loss, error=type(error).__name__)
+        _log.warning("cache on disk", reason=loss, error=type(error).__name__)
 
 
 class Part:
@@ -271,7 +292,10 @@ class Part:
             self._tier.forget(self._part)
 
 
+_INDEX = "index.sqlite"
 _MAGIC = b"DGCACHE1"
+_OURS = re.compile(r"index\.sqlite(-wal|-shm)?|[0-9a-f]{2}(/[0-9a-f]{40}(\.\d+\.\d+)?)?")
+"""What lies in the folder beside its lock, which may be gone when somebody emptied it while files were written."""
 
 
 def _prepare(root: Path) -> None:
@@ -283,7 +307,7 @@ def _prepare(root: Path) -> None:
         written = os.pread(descriptor, 64, 0)
         if written == _MAGIC + boot():
             return
-        if _others(root) and not written.startswith(_MAGIC):
+        if not written.startswith(_MAGIC) and not _is_ours(root):
             raise FileExistsError(f"{root} is not empty, and not a cache of this gateway")
         _empty(root)
         os.pwrite(descriptor, _MAGIC + boot(), 0)
@@ -297,6 +321,12 @@ def _locked(root: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _is_ours(root: Path) -> bool:
+    """Whether there is nothing in the folder, or only what this tier writes."""
+    names = [path.relative_to(root).as_posix() for each in _others(root) for path in (each, *each.glob("*"))]
+    return all(map(_OURS.fullmatch, names))
 
 
 def _others(root: Path) -> list[Path]:

@@ -276,7 +276,7 @@ class Leader:
         return _GO_ON if away is None else self._away(one, away)
 
     def _away(self, one: _Destination, error: GatewayError) -> _Rest:
-        if one.answered and not one.failures:
+        if not one.failures:
             log.warning("spool_waits", store=self._name, name=one.name, error=error.message)
         pause = max(self._pace.pause(one.failures), float(getattr(error, "retry_after", 0)))
         one.answered, one.failures = False, one.failures + 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from gateway import logs
@@ -230,10 +231,13 @@ class Calling:
     def _pool(self) -> aiohttp.ClientSession:
         """The connections; made at first use, for they belong to the loop that runs."""
         if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, ssl=self._tls if self._tls is not None else True, keepalive_timeout=_IDLE)
+            connector._factory = partial(_Connection, loop=asyncio.get_running_loop())  # type: ignore[assignment]  # the kind that it makes
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._tls if self._tls is not None else True, keepalive_timeout=_IDLE),
+                connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept-Encoding": "identity", "User-Agent": "dicomweb-gateway"},
+                skip_auto_headers=("Content-Type",),  # a body whose sender named none goes on without one
                 auto_decompress=False,
                 read_bufsize=_BUFFER,
             )
@@ -244,6 +248,19 @@ class Calling:
         """Closes all connections."""
         if self._session is not None:
             await self._session.close()
+
+
+class _Connection(ResponseHandler):
+    """A connection on which no clock runs while nothing is asked of it.
+
+    When the rest of a body that waited for its reader turns out to be all of it, aiohttp stops the clock of that body, gives the
+    connection back, and then starts the clock anew: it goes off in the pool, or in the middle of the next upload.
+    """
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        super().resume_reading(resume_parser)
+        if self._payload is not None and self._payload.is_eof():
+            self._drop_timeout()
 
 
 def _coded(response: aiohttp.ClientResponse, asked: Mapping[str, str] | None) -> bool:

@@ -127,7 +127,8 @@ class SecretFile:
         if found is not None:
             self._stamp, self._secret = found
         elif self._stamp is None:
-            raise OriginFailed(f"The secret for the origin cannot be read from {self._path}. It is a readable file that is not empty.")
+            name = self._path.name  # callers see this, and folders are none of their business
+            raise OriginFailed(f"The secret for the origin cannot be read from the file {name}. It is a readable file that is not empty.")
 
     def _read(self) -> tuple[tuple[int, int, int], str] | None:
         """The secret if it changed; None for a file that did not, or that is not to be used (it is being replaced)."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from gateway.backends.upstream.client import Answer, Client
 from gateway.backends.upstream.profiles import Profile
 from gateway.dicomweb.media import MULTIPART
 from gateway.dicomweb.resources import Resource
+from gateway.errors import NotFound
 from gateway.metrics import Transaction
 
 FOUND = (200, 206)
@@ -29,7 +32,7 @@ class Fetching:
         """
         form = "application/dicom" if single and self._profile.retrieves_single else f'{MULTIPART}; type="application/dicom"'
         named = "" if syntax == "*" and not self._profile.as_stored else f"; transfer-syntax={syntax}"
-        return await self._get(resource.path, form + named, transaction)
+        return await self._get(resource, resource.path, form + named, transaction)
 
     async def metadata(self, resource: Resource) -> Answer:
         """The metadata as one array of DICOM JSON."""
@@ -40,7 +43,12 @@ class Fetching:
     async def frames(self, resource: Resource) -> Answer:
         """Frames as they are stored."""
         accept = f'{MULTIPART}; type="application/octet-stream"; transfer-syntax=*'
-        return await self._get(f"{resource.path}/frames/{','.join(map(str, resource.frames))}", accept, "frames")
+        return await self._get(resource, f"{resource.path}/frames/{','.join(map(str, resource.frames))}", accept, "frames")
 
-    async def _get(self, path: str, accept: str, transaction: Transaction) -> Answer:
-        return await self._client.ask("GET", path, transaction=transaction, headers={"Accept": accept}, ok=FOUND)
+    async def _get(self, resource: Resource, path: str, accept: str, transaction: Transaction) -> Answer:
+        """:raises NotFound: also where an origin says 204 of what it does not have."""
+        answer = await self._client.ask("GET", path, transaction=transaction, headers={"Accept": accept}, ok=(*FOUND, 204))
+        if answer.status == HTTPStatus.NO_CONTENT:
+            await answer.aclose()
+            raise NotFound(f"there is no such {resource.level} here")
+        return answer

@@ -151,10 +151,15 @@ async def passed(answer: Answer) -> Body:
     """A multipart answer as it is, unless its boundary or its first part's headers are not fit to go out.
 
     :param answer: a multipart one; closed with the body.
+    :raises OriginFailed: when it breaks off before its first part, or has none.
     """
     old = boundary_in(answer)
     chunks = answer.chunks()
     first, head = await opening(chunks, answer)
+    if not first or first.lstrip(b"\r\n").startswith(b"--%b--" % old):
+        await chunks.aclose()
+        await answer.aclose()
+        raise OriginFailed("The origin's answer holds no instance.")
     if not _PLAIN_BOUNDARY.fullmatch(old) or not head or b"content-location" in first[:head].lower():
         new = framing.new_boundary()
         pieces = _rewritten(resumed(first, chunks), old, new)

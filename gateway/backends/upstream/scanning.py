@@ -130,7 +130,7 @@ class Pages:
             raise
         except GatewayError as error:
             if error.status == HTTPStatus.BAD_REQUEST:
-                names = ", ".join(name for name, _ in params if name not in _OURS)
+                names = ", ".join(dict.fromkeys(name for name, _ in params if name not in _OURS))
                 raise InvalidQuery(f"the origin of this store refuses to search by {names or 'what it was asked for'}") from error
             raise
         body = await answer.read(PAGE_BYTES)

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 
@@ -168,8 +169,10 @@ class _Store:
         unsure = [upload for upload in sent if upload.instance.sop not in said.stored and upload.instance.sop not in said.failed]
         held = await self._asked(unsure, _pauses(passage is None, error))
         before = len(self._stored)
+        times = Counter(upload.instance.sop for upload in sent)
+        otherwise = SEND_AGAIN if passage is None or error is not None else "the origin's answer does not name it"
         for upload in sent:
-            self._judge(upload, said, held, SEND_AGAIN if passage is None or error is not None else "the origin's answer does not name it")
+            self._judge(upload, said, held, otherwise, several=times[upload.instance.sop] > 1)
         if len(self._stored) > before:
             self._futile = 0
         elif early or error is not None:
@@ -179,9 +182,10 @@ class _Store:
         media, body = await passage.finish()
         return await asyncio.to_thread(judged, media, body) if len(body) > INLINE else judged(media, body)
 
-    def _judge(self, upload: Upload, said: Judged, held: set[str], otherwise: str) -> None:
+    def _judge(self, upload: Upload, said: Judged, held: set[str], otherwise: str, *, several: bool) -> None:
+        """:param several: the request had more than one version of it: of what was stored and failed the first one was stored."""
         sop = upload.instance.sop
-        twice = sop in said.stored and sop in said.failed  # two versions in one request: the first one was stored
+        twice = several and sop in said.stored and sop in said.failed
         if sop in said.failed and not (twice and sop not in self._first):
             self._fail(upload, *said.failed[sop])
         elif sop in said.stored or sop in held:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator
 from functools import partial
@@ -244,6 +245,42 @@ def test_a_folder_that_holds_something_else_is_left_alone(root: Path) -> None:
     with pytest.raises(FileExistsError, match="not a cache"):
         DiskTier(root, BOUND)
     assert (root / "thesis.txt").read_text() == "two years of work"
+
+
+@pytest.mark.parametrize("what", ["folder", "files"])
+async def test_a_folder_that_somebody_empties_is_filled_anew_by_all(root: Path, what: str) -> None:
+    tiers = [DiskTier(root, BOUND) for _ in range(2)]
+    await put(tiers[0], 1, b"one")
+    for path in [root] if what == "folder" else list(root.iterdir()):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for number, tier in enumerate(tiers, start=2):
+        assert await got(tier, 1) is None
+        await put(tier, number, bytes(BOUND // 2 - 10_000))
+    tiers.append(DiskTier(root, BOUND))
+    assert [await got(tier, number) is not None for tier in tiers for number in (2, 3)] == [True] * 6
+    await put(tiers[2], 4, bytes(BOUND // 2 - 10_000))
+    assert await got(tiers[0], 2) is None and on_disk(root) <= BOUND  # all of them keep one list
+    for tier in tiers:
+        await tier.aclose()
+
+
+async def test_what_is_left_of_a_folder_that_was_emptied_while_it_was_written_is_taken_for_ours(tier: DiskTier, root: Path) -> None:
+    await put(tier, 1, b"one")
+    (root / "lock").unlink()
+    other = DiskTier(root, BOUND)
+    assert await got(other, 1) is None  # nobody knows under which stamps it was made
+    await put(tier, 2, b"two")
+    assert await got(other, 2) == b"two"
+    await other.aclose()
+
+
+@pytest.mark.parametrize("name", ["letter", "0a/letter", "index.sqlite.backup", "0a/1f/0123456789"])
+def test_a_folder_that_holds_something_beside_what_is_ours_is_left_alone(root: Path, name: str) -> None:
+    (root / name).parent.mkdir(parents=True)
+    (root / name).write_text("dear")
+    with pytest.raises(FileExistsError, match="not a cache"):
+        DiskTier(root, BOUND)
+    assert (root / name).read_text() == "dear"
 
 
 async def test_two_processes_worth_of_tiers_at_once(root: Path) -> None:

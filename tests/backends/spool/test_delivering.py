@@ -64,6 +64,23 @@ async def test_an_origin_that_is_down_for_a_while_gets_everything_and_blames_nob
     assert len(await sops(origin)) == 20
 
 
+@pytest.mark.parametrize("from_the_start", [True, False])
+async def test_that_an_origin_is_down_is_logged_once_with_its_reason(
+    open_spool: Open, monkeypatch: pytest.MonkeyPatch, from_the_start: bool
+) -> None:
+    logged: list[tuple[str, Any]] = []
+    monkeypatch.setattr(delivering.log, "warning", lambda event, **more: logged.append((event, more["error"])))
+    origin = Destination()
+    spool = open_spool(origin)
+    if not from_the_start:
+        await store(spool, dicom())
+        await settled(spool)
+    origin.error = DOWN
+    await store(spool, dicom(sop="1.1.1.2"))
+    await until(lambda: spool._leader._destinations[0].failures > 2)
+    assert logged == [("spool_waits", DOWN.message)]
+
+
 @pytest.mark.parametrize("error", [Busy("full", 1), StoreUnavailable("no disk")])
 async def test_who_wants_nothing_now_is_asked_later(open_spool: Open, error: GatewayError) -> None:
     origin = Destination()

@@ -53,6 +53,19 @@ async def test_instances_are_asked_for_as_the_origin_knows_it(what: str, profile
     assert await asked(what, **profile) == (PATH, expected)
 
 
+@pytest.mark.parametrize("what", ["instances", "frames"])
+async def test_an_origin_that_has_no_content_does_not_have_it(what: str) -> None:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(status=204)
+
+    async with origin(handle) as server:
+        client = Client(str(server.make_url("/dicom-web")), Nobody(), name="pacs")
+        fetching = Fetching(client, GENERIC)
+        with pytest.raises(NotFound, match="no such instance"):
+            await (fetching.instances if what == "instances" else fetching.frames)(INSTANCE)
+        await client.aclose()
+
+
 async def test_metadata_and_frames() -> None:
     assert await asked("metadata") == ("/dicom-web/studies/1.1/metadata", "application/dicom+json")
     assert await asked("frames") == (f"{PATH}/frames/3,7", 'multipart/related; type="application/octet-stream"; transfer-syntax=*')

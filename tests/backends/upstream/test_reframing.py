@@ -52,6 +52,14 @@ async def test_a_body_without_length_must_show_its_end(head: str) -> None:
         assert (await read(await passed(answer))).endswith(b"--\r\n")
 
 
+@pytest.mark.parametrize("body", [b"", b"--there--\r\n", b"\r\n--there--"])
+@pytest.mark.parametrize("chunked", [True, False])
+async def test_a_body_without_an_instance_is_an_error_that_can_still_be_told(body: bytes, chunked: bool) -> None:
+    async with answering(body, chunked=chunked) as answer:
+        with pytest.raises(OriginFailed, match="holds no instance"):
+            await passed(answer)
+
+
 async def test_a_closed_body_closes_the_origins_answer_whether_or_not_it_was_read() -> None:
     async with answering(whole(*FILES)) as answer:
         body = await passed(answer)

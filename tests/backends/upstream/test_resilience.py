@@ -107,6 +107,43 @@ async def test_an_answer_that_stops_in_the_middle_is_a_timeout() -> None:
         assert await get(made) == SIZE
 
 
+async def waited_for(made: Client) -> int:
+    """Bytes of an answer that is more than is read ahead, by a reader who comes when all of it has arrived."""
+    async with await made.ask("GET", "/studies/1", transaction="retrieve") as answer:
+        await asyncio.sleep(QUICK.idle / 3)
+        return len(await answer.read(SIZE))
+
+
+@pytest.mark.parametrize("size", [SIZE // 8, SIZE * 3 // 8, SIZE])
+async def test_no_clock_goes_off_on_a_connection_that_waits_for_its_next_call(size: int) -> None:
+    async def handle(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=bytes(size))
+
+    async with origin(handle) as server:
+        made = Client(str(server.make_url("/")), Nobody(), name="faulty", timeouts=QUICK)
+        for _ in range(2):
+            assert await waited_for(made) == size
+            await asyncio.sleep(QUICK.idle * 1.5)
+        await made.aclose()
+
+
+async def test_no_clock_of_an_older_answer_goes_off_in_the_middle_of_an_upload() -> None:
+    async def dripping() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield b"x"
+            await asyncio.sleep(QUICK.idle / 3)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=bytes(SIZE * 3 // 8) if request.method == "GET" else await request.read())
+
+    async with origin(handle) as server:
+        made = Client(str(server.make_url("/")), Nobody(), name="faulty", timeouts=QUICK)
+        await waited_for(made)
+        async with await made.ask("POST", "/studies", transaction="store", body=dripping()) as answer:
+            assert await answer.read(SIZE) == b"xxxxx"
+        await made.aclose()
+
+
 async def test_an_origin_that_never_answers_is_a_timeout_and_is_asked_once() -> None:
     async with behind(timeouts=QUICK, in_flight=1) as (made, faults):
         faults.black_hole = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,7 +52,12 @@ class Numbered:
 
 @asynccontextmanager
 async def pages(
-    origin: Numbered, path: str = "/studies", offset: int = 0, include: str = "00100010", **settings: Any
+    origin: Numbered,
+    path: str = "/studies",
+    offset: int = 0,
+    include: str = "00100010",
+    params: Sequence[tuple[str, str]] = (("PatientID", "P1"),),
+    **settings: Any,
 ) -> AsyncIterator[Pages]:
     app = web.Application()
     app.router.add_get("/{path:.*}", origin.search)
@@ -60,7 +65,7 @@ async def pages(
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     client = client_of(f"http://127.0.0.1:{runner.addresses[0][1]}")
-    yield Pages(client, replace(GENERIC, **settings), "study", path, (("PatientID", "P1"),), include, offset)
+    yield Pages(client, replace(GENERIC, **settings), "study", path, params, include, offset)
     await client.aclose()
     await runner.cleanup()
 
@@ -119,6 +124,13 @@ async def test_a_key_that_the_origin_refuses_is_named_without_its_value() -> Non
         with pytest.raises(InvalidQuery, match="refuses to search by PatientID") as caught:
             await found.next(1)
     assert "P1" not in caught.value.message
+
+
+async def test_a_key_that_is_asked_for_often_is_named_once() -> None:
+    refusing = Numbered(0, answer=web.Response(status=400))
+    async with pages(refusing, params=[("PatientName", "a"), ("Modality", "CT"), ("PatientName", "b")]) as found:
+        with pytest.raises(InvalidQuery, match=r"refuses to search by PatientName, Modality$"):
+            await found.next(1)
 
 
 @pytest.mark.parametrize(

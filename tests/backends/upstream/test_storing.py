@@ -128,6 +128,25 @@ async def test_what_the_answer_does_not_name_is_not_stored_unless_the_origin_has
         assert [failed.detail for failed in result.failed] == ["the origin's answer does not name it"]
 
 
+async def test_what_an_origin_calls_both_stored_and_failed_is_stored_once_at_most(tmp_path: Path) -> None:
+    said = {"00081155": {"vr": "UI", "Value": ["1.1.1.1"]}}
+    answer = {
+        "00081199": {"vr": "SQ", "Value": [said]},
+        "00081198": {"vr": "SQ", "Value": [said | {"00081197": {"vr": "US", "Value": [0xA700]}}]},
+    }
+
+    async def handle(request: web.Request) -> web.Response:
+        await request.read()
+        return web.json_response(answer, status=202)
+
+    async with playing(handle, tmp_path) as backend:
+        alone = await backend.store(uploads([dicom()]))
+        assert (alone.stored, [failed.reason for failed in alone.failed]) == ((), [Reason.OUT_OF_RESOURCES])
+        versions = await backend.store(uploads([dicom(), dicom(PatientID="other")]))
+        assert [stored.instance.sop for stored in versions.stored] == ["1.1.1.1"]
+        assert [(failed.part, failed.reason) for failed in versions.failed] == [(2, Reason.OUT_OF_RESOURCES)]
+
+
 async def test_google_s_409_names_both_sides(tmp_path: Path) -> None:
     async with google() as fake, store_at(fake.url, tmp_path, GOOGLE) as backend:
         await store(backend, dicom())
