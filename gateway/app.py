@@ -6,11 +6,8 @@ The only room that knows both the settings and the rooms that they are for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
-import aiofiles
-import aiofiles.os
 from aiohttp import web
 
 from gateway import opening_relays
@@ -43,6 +40,7 @@ from gateway.web.repeats import REPEATS, Repeats
 from gateway.web.routes import add_routes, places
 from gateway.web.service import SearchLimits, Service
 from gateway.web.status import STATUS, Shown, Status
+from gateway.web.tokens import TokenFile
 from gateway.web.viewer import VIEWER, Source, Viewer
 
 SERVICE: web.AppKey[Service] = web.AppKey("service", Service)
@@ -95,7 +93,8 @@ async def build(settings: Settings, *, slot: int = 0) -> web.Application:
         bound=repeating.BOUND if mishaps is None else 0,  # what is given again meets no mishap
     )
     origins = frozenset(settings.server.cors_origins)
-    edge = Edge(_tokens(settings.server.token_file), origins, settings.server.stall_timeout, transactions, repeats, mishaps)
+    tokens = None if settings.server.token_file is None else TokenFile(settings.server.token_file)
+    edge = Edge(tokens, origins, settings.server.stall_timeout, transactions, repeats, mishaps)
     # client_max_size bounds what aiohttp would read into memory by itself; bodies are streamed, and have limits of their own.
     app = web.Application(middlewares=[middleware.make(edge, in_flight)], client_max_size=1 << 16)
     app[IN_FLIGHT] = in_flight
@@ -179,20 +178,3 @@ def intake_limits(limits: LimitSettings) -> IntakeLimits:
 
 def _search_limits(limits: LimitSettings) -> SearchLimits:
     return SearchLimits(limits.results_default, limits.results_max, limits.instances_default, limits.instances_max, limits.offset_max)
-
-
-def _tokens(path: Path | None) -> Callable[[], Awaitable[Sequence[bytes]]] | None:
-    """Reads the bearer tokens again whenever their file changes, so that they can be rotated without a restart."""
-    if path is None:
-        return None
-    known: tuple[float, tuple[bytes, ...]] = (-1.0, ())
-
-    async def tokens() -> Sequence[bytes]:
-        nonlocal known
-        modified = (await aiofiles.os.stat(path)).st_mtime
-        if modified != known[0]:
-            async with aiofiles.open(path, "rb") as file:
-                known = modified, tuple(line.strip() for line in await file.readlines() if line.strip())
-        return known[1]
-
-    return tokens

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
+from pydantic import BaseModel
 
 from gateway import config, terminal
 from gateway.cli_notifications import notifications
@@ -180,8 +181,42 @@ def check_config(
     listening.check(settings.server)
     if probe:
         return _probe(settings)
+    _check_stores(settings)
     sys.stdout.write(toml.effective(settings))
     return OK
+
+
+def _check_stores(settings: Settings) -> None:
+    """Refuses what `serve` would, and files that it would miss at the first call.
+
+    :raises ConfigError: a line for each.
+    """
+    from gateway.opening_origins import profile_of, routes_of
+
+    faults = []
+    for name, store in settings.stores.items():
+        try:
+            profile_of(name, store)
+            routes_of(name, store)
+        except GatewayError as error:
+            faults.append(error.message)
+        notified = [(f"stores.{name}.notify", one) for one in store.notify]
+        for where, table in [(f"stores.{name}.credentials", store.credentials), *notified]:
+            faults += _unreadable(where, table)
+    for name, relay in settings.healthcare.relays.items():
+        faults += _unreadable(f"healthcare.relays.{name}.credentials", relay.credentials)
+    faults += _unreadable("notifications", settings.notifications)
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def _unreadable(where: str, table: BaseModel) -> Iterator[str]:
+    for key, path in table:
+        if isinstance(path, Path):
+            try:
+                path.open("rb").close()
+            except OSError as error:
+                yield f"{where}.{key}: {path}: {error.strerror}"
 
 
 def _probe(settings: Settings) -> int:

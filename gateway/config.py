@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from gateway import cgroup
 from gateway.hints import ENVIRONMENT, NESTING, PREFIX, explain
-from gateway.sections.base import MIB
+from gateway.sections.base import MIB, refuse_no_path
 from gateway.sections.google import Emulator, Healthcare
 from gateway.sections.limits import Cache, Limits
 from gateway.sections.notifications import Notifications
@@ -83,6 +83,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only constructor arguments: `load` merges the sources, so that an error can name the one at fault."""
         return (init_settings,)
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _data(cls, data: Any) -> Any:
+        refuse_no_path(data)
+        return data
 
     @field_validator("stores")
     @classmethod
@@ -157,6 +163,8 @@ def _check_names(name: str, store: Store, stores: Mapping[str, Store]) -> None:
         raise ValueError(f"{name}: the members of a federation are other stores, and no federations")
     if any(stores[one].backend == "federation" or (one != name and stores[one].delivery == "spool") for one in routed):
         raise ValueError(f"{name}: instances are delivered to stores that keep them, not to a federation or another spool")
+    if any(stores[one].credentials.kind == "pass_through" for one in routed):
+        raise ValueError(f"{name}: instances are delivered when their sender has left, so destinations need credentials of their own")
 
 
 def _rooted(name: str, store: Store, data: Path) -> Store:

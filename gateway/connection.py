@@ -17,10 +17,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, cast
 
 from aiohttp import StreamReader, web
 from aiohttp.http import HttpProcessingError
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from gateway import logs
@@ -35,6 +37,10 @@ for it. Closing earlier would cut those whose request is on the way (RFC 9112 se
 
 JOINED = 64 << 10
 """Bytes of an answer that are copied to go out with its headers in one call."""
+
+URL_BYTES, FIELD_BYTES, FIELDS = 8192, 8190, 128
+"""A request's URL, a name or a value in its header, and lines of its header. RFC 9112 section 3 asks for lines of 8,000 bytes. The
+first two differ so that it can be told which of them was passed."""
 
 _HARMLESS = frozenset({"GET", "HEAD"})
 """Methods that may be cut off anywhere."""
@@ -192,7 +198,9 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """What is no HTTP is answered without quoting it: a request line may hold a token, or name a patient."""
-        response = super().handle_error(request, status, exc, message and "the request is not HTTP/1.1 (RFC 9112)\n")
+        if message:
+            status, message = _fault(exc)
+        response = super().handle_error(request, status, exc, message)
         response.headers["Server"] = SERVICE
         return response
 
@@ -211,6 +219,16 @@ class Connection(web.RequestHandler):
         if self.transport is not None:
             self.transport.write(_TOO_SLOW)
         self.force_close()
+
+
+def _fault(exc: BaseException | None) -> tuple[int, str]:
+    """What to answer to a request that could not be parsed: aiohttp says 400 to all, and to look for a fault where there is a bound."""
+    if isinstance(exc, LineTooLong) and exc.args[1] == URL_BYTES:
+        return HTTPStatus.REQUEST_URI_TOO_LONG, f"the URL is longer than {URL_BYTES} bytes; ask for less in one request\n"
+    if isinstance(exc, LineTooLong) or getattr(exc, "message", "") == "Too many headers received":
+        text = f"the header has more than {FIELDS} lines, or one of more than {FIELD_BYTES} bytes\n"
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text
+    return HTTPStatus.BAD_REQUEST, "the request is not HTTP/1.1 (RFC 9112)\n"
 
 
 class Connections:
@@ -234,7 +252,8 @@ class Connections:
 
     def __call__(self) -> Connection:
         """A protocol for the next connection."""
-        return Connection(self, loop=self._loop, keepalive_timeout=self._bounds.idle_timeout, **self._kwargs)
+        bounds = {"max_line_size": URL_BYTES, "max_field_size": FIELD_BYTES, "max_headers": FIELDS}
+        return Connection(self, loop=self._loop, keepalive_timeout=self._bounds.idle_timeout, **bounds, **self._kwargs)
 
     @property
     def full(self) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -12,6 +12,15 @@ PREFIX = "GATEWAY_"
 NESTING = "__"
 ENVIRONMENT = "environment"
 """The name of the layer whose keys are variables."""
+
+
+_PLAINER = {
+    "byte_size": 'must be a number of bytes, such as 65536 or "64KiB"',
+    "byte_size_unit": 'must be a number of bytes, such as 65536 or "64KiB"',
+    "missing": "has to be set",
+    "model_type": "must be a table of keys",
+}
+"""What is said in place of pydantic's sentence, by kind of fault."""
 
 
 def explain(error: ValidationError, model: type[BaseModel], layers: dict[str, dict[str, Any]]) -> str:
@@ -25,16 +34,20 @@ def explain(error: ValidationError, model: type[BaseModel], layers: dict[str, di
 
 def _line(kind: str, where: tuple[int | str, ...], message: str, model: type[BaseModel], layers: dict[str, dict[str, Any]]) -> str:
     path = [part for part in where if isinstance(part, str)]
-    source = next((name for name in reversed(layers) if _holds(layers[name], path)), None)
+    place = where[:-1] if kind == "missing" else where
+    source = next((name for name in reversed(layers) if _holds(layers[name], place)), None)
     name = PREFIX + NESTING.join(path).upper() if source == ENVIRONMENT else ".".join(path)
     text = _unknown(path, model) if kind == "extra_forbidden" else _plain(kind, message)
     return ": ".join(filter(None, (source, name, text)))
 
 
-def _holds(layer: dict[str, Any], path: list[str]) -> bool:
+def _holds(layer: dict[str, Any], path: Sequence[int | str]) -> bool:
     here: Any = layer
     for key in path:
-        if not isinstance(here, Mapping) or key not in here:
+        if isinstance(key, int):
+            if not isinstance(here, list) or key >= len(here):
+                return bool(here)  # a list that was written as text
+        elif not isinstance(here, Mapping) or key not in here:
             return False
         here = here[key]
     return bool(path)
@@ -51,6 +64,7 @@ def known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
     for key in path:
         # In a dict of tables the key is a free name, and the type of the values says what is inside.
         here = here.model_fields[key].annotation if _is_table(here) else get_args(here)[1]
+        here = get_args(here)[0] if get_origin(here) is tuple else here
     return list(here.model_fields) if _is_table(here) else []
 
 
@@ -60,8 +74,8 @@ def _is_table(kind: Any) -> bool:
 
 def _plain(kind: str, message: str) -> str:
     """Pydantic's sentence without its "Input" and "Value error"."""
-    if kind == "model_type":
-        return "must be a table of keys"
+    if kind in _PLAINER:
+        return _PLAINER[kind]
     for prefix, instead in (("Value error, ", ""), ("Input should be ", "must be ")):
         if message.startswith(prefix):
             return instead + message.removeprefix(prefix)

@@ -10,9 +10,11 @@ import ssl
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from gateway.config import ConfigError
 from gateway.sections.server import Server
+from gateway.web.tokens import tokens_of
 
 BACKLOG = 4096
 """Connections that the kernel holds until a worker takes them; the kernel cuts it to net.core.somaxconn."""
@@ -43,6 +45,8 @@ def check(server: Server) -> None:
             f"server.host: {server.host} can be reached from other machines and nobody is asked who they are; set server.token_file"
             " (bearer tokens, one a line), or say --allow-anonymous when something in front of the gateway checks callers"
         )
+    if server.token_file is not None:
+        _check_tokens(server.token_file)
     tls_context(server)
     if server.viewer is not None and not (server.viewer / "index.html").is_file():
         raise ConfigError(
@@ -57,14 +61,51 @@ def tls_context(server: Server) -> ssl.SSLContext | None:
     """
     if server.tls_certificate is None:
         return None
+    for name in ("tls_certificate", "tls_key"):
+        _read(f"server.{name}", getattr(server, name))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(server.tls_certificate, server.tls_key)
+        context.load_cert_chain(server.tls_certificate, server.tls_key, _no_pass_phrase)
     except OSError as error:  # ssl.SSLError is one
         raise ConfigError(f"server.tls_certificate: not a PEM certificate with its key: {error.strerror or error}") from None
     return context
+
+
+class Certificate:
+    """TLS with what the files of `server.tls_certificate` and `server.tls_key` hold by now: who renews them restarts nothing.
+
+    `context` is the one to listen with. It stays the same, and lets each handshake go on in the newest: certificate and key change
+    together, under whatever handshakes are under way.
+
+    :raises ConfigError: as `tls_context` does.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._seen = self._stamps()
+        self._newest = self.context = tls_context(server)
+        if self.context is not None:
+            self.context.sni_callback = self._go_on  # called also for clients that name no server
+
+    def renew(self) -> bool:
+        """Reads files that have changed since they were last looked at; says whether there is another certificate. Reads from disk.
+
+        :raises ConfigError: once, when they hold none; the one before stays in use.
+        """
+        seen, self._seen = self._seen, self._stamps()
+        if seen == self._seen:
+            return False
+        self._newest = tls_context(self._server)
+        return True
+
+    def _go_on(self, handshake: ssl.SSLSocket | ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        if self._newest is not None and self._newest is not context:
+            handshake.context = self._newest
+
+    def _stamps(self) -> list[tuple[int, int] | None]:
+        return [_stamp(path) for path in (self._server.tls_certificate, self._server.tls_key) if path is not None]
 
 
 def bind(server: Server, *, shared: bool = False) -> list[socket.socket]:
@@ -156,6 +197,33 @@ def url(server: Server, sockets: list[socket.socket]) -> str:
         host = "127.0.0.1" if sockets[0].family == socket.AF_INET else "::1"
     name = f"[{host}]" if ":" in host else host
     return f"{'https' if server.tls_certificate else 'http'}://{name}:{port}"
+
+
+def _check_tokens(path: Path) -> None:
+    if not tokens_of(_read("server.token_file", path)):
+        raise ConfigError(f"server.token_file: {path} holds no token, so nobody could come in; write bearer tokens into it, one a line")
+
+
+def _read(key: str, path: Path) -> bytes:
+    """What is in the file that a key names."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{key}: {path}: {error.strerror}") from None
+
+
+def _no_pass_phrase() -> str:
+    """Where OpenSSL would ask at a terminal, in every worker."""
+    raise ConfigError("server.tls_key: is encrypted, and nobody is there to type a pass phrase; `openssl pkey` writes it without one")
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Tells a file from what it was before; None while there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def _hold_back_newcomers(listener: socket.socket) -> bool:

@@ -32,10 +32,10 @@ from gateway.logwriter import Writer
 
 ALLOWED = frozenset(
     """
-    about at because dropped error event failed format host instance instances kind length level limit logger matches method
-    name offset part parts path peer pid port problems ready reason received remaining request_id requests restart route seconds sent
-    series setting signal slot sop sop_class status store stored study tag template time transaction transfer_syntax url
-    too_many too_slow version warning workers writable
+    about at because dropped error event failed format host instance instances kind length level limit logger matches messages method name
+    offset part parts path peer pid port problems ready reason received receiver remaining request_id requests restart route seconds sent
+    series setting signal slot sop sop_class status store stored study tag template time too_many too_slow transaction transfer_syntax url
+    version warning workers writable
     """.split()
 )
 

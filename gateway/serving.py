@@ -1,6 +1,6 @@
 """One process that serves: from settings to a drained end.
 
-How it goes down (on SIGTERM, SIGINT, or when its supervisor is gone):
+How it goes down (on SIGTERM, SIGINT, SIGHUP, or when its supervisor is gone):
 
 1. Readiness turns 503 and every answer says ``Connection: close``; requests are served as before for `drain_delay` seconds,
    so that a load balancer can take the gateway out.
@@ -9,7 +9,7 @@ How it goes down (on SIGTERM, SIGINT, or when its supervisor is gone):
    cannot do this: it throws away what arrives on open connections, so an upload would hang and then fail.
 3. Idle connections are closed, stores are closed.
 
-A second signal skips the waiting.
+A second SIGTERM or SIGINT skips the waiting.
 """
 
 from __future__ import annotations
@@ -32,13 +32,16 @@ from gateway.config import ConfigError, Settings
 from gateway.connection import Bounds, Connections
 from gateway.errors import GatewayError
 from gateway.exits import FAILED, MISCONFIGURED, OK
-from gateway.listening import Port
+from gateway.listening import Certificate, Port
 from gateway.sections.server import Server
 from gateway.web.middleware import IN_FLIGHT, InFlight
 from gateway.web.repeats import REPEATS, Repeats
 
 LAG_EVERY = 0.5
 """Seconds between two looks at how late the event loop is."""
+
+CERTIFICATE_EVERY = 10.0
+"""Seconds between two looks at whether the certificate was renewed."""
 
 _CLEANUP = 5.0
 """Seconds for what is left after the drain: connections that are idle or have to be cut."""
@@ -104,9 +107,11 @@ class Stop:
         loop.add_signal_handler(signal.SIGTERM, self.ask)
         if parent is None:
             loop.add_signal_handler(signal.SIGINT, self.ask)
+            on_hangup(loop, self.asked.set)  # a terminal that goes says it twice, and is in no hurry
             return
         # A terminal sends SIGINT to the whole group; the supervisor passes on what it means.
         loop.add_signal_handler(signal.SIGINT, lambda: None)
+        on_hangup(loop, lambda: None)
         loop.add_reader(parent, self._orphaned, parent)
 
     def _orphaned(self, parent: int) -> None:
@@ -193,10 +198,10 @@ async def opened(app: web.Application, server: Server, sockets: Sequence[socket.
         held.push_async_callback(runner.cleanup)
         await runner.setup()
         connections = _connections(runner, server, app.get(REPEATS))
-        for watch in (connections.keep_sweeping(), watch_lag()):
+        certificate = Certificate(server)
+        for watch in (connections.keep_sweeping(), watch_lag(), watch_certificate(certificate)):
             held.callback(asyncio.create_task(watch).cancel)
-        tls = listening.tls_context(server)
-        ports = [Port(bound, connections, tls, server.header_timeout) for bound in sockets]
+        ports = [Port(bound, connections, certificate.context, server.header_timeout) for bound in sockets]
         for port in ports:
             held.push_async_callback(port.close)
             await port.open()
@@ -218,6 +223,23 @@ async def watch_lag() -> None:
         slept = time.perf_counter()
         await asyncio.sleep(LAG_EVERY)
         metrics.LOOP_LAG_SECONDS.observe(max(0.0, time.perf_counter() - slept - LAG_EVERY))
+
+
+async def watch_certificate(certificate: Certificate) -> None:
+    """Takes a renewed certificate into use. Runs until it is cancelled; at once over where there is none."""
+    while certificate.context is not None:
+        await asyncio.sleep(CERTIFICATE_EVERY)
+        try:
+            if await asyncio.to_thread(certificate.renew):
+                log.info("certificate renewed")
+        except ConfigError as error:
+            log.error("certificate not renewed, the one before stays", reason=str(error))
+
+
+def on_hangup(loop: asyncio.AbstractEventLoop, do: Callable[[], None]) -> None:
+    """Does something when the terminal goes, or somebody sends SIGHUP; nothing where ``nohup`` asked that it does not matter."""
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, do)
 
 
 def _settle_memory() -> None:

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gateway import listening, logs
+from gateway.backends.locks import try_lock
 from gateway.config import Settings
 from gateway.exits import FAILED, MISCONFIGURED, OK
 from gateway.worker import METRICS, OWN_FOLDER
@@ -31,6 +32,8 @@ TRIES = 5
 """Deaths in a row, each before `STABLE`, after which the supervisor gives up: whoever watches it shall know."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 """Seconds before a restart; doubled from one death in a row to the next."""
+ALIVE = "alive"
+"""The file in a metrics folder that is locked as long as its supervisor lives."""
 GRACE = 15.0
 """Seconds beyond the drain that a worker gets before it is killed."""
 
@@ -66,16 +69,33 @@ def metrics_folder() -> Iterator[Path]:
     The variable PROMETHEUS_MULTIPROC_DIR chooses another; it is emptied, since old files would be added up for ever.
     """
     chosen = os.environ.get(METRICS)
+    if chosen:
+        folder = Path(chosen)
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("*.db"):
+            old.unlink()
+        yield folder
+        return
     memory = "/dev/shm"  # noqa: S108 - mkdtemp makes a private folder in it
-    folder = Path(chosen) if chosen else Path(tempfile.mkdtemp(prefix=OWN_FOLDER, dir=memory if os.access(memory, os.W_OK) else None))
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.db"):
-        old.unlink()
+    where = memory if os.access(memory, os.W_OK) else tempfile.gettempdir()
+    _sweep(Path(where))
+    folder = Path(tempfile.mkdtemp(prefix=OWN_FOLDER, dir=where))
+    alive = try_lock(f"{folder}/{ALIVE}")
     try:
         yield folder
     finally:
-        if not chosen:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        if alive is not None:
+            os.close(alive)
+
+
+def _sweep(where: Path) -> None:
+    """Removes the folders of supervisors that were killed together with all their workers: memory that nobody else gives back."""
+    for alive in where.glob(f"{OWN_FOLDER}*/{ALIVE}"):
+        with suppress(OSError):  # another user's, or just going
+            if (lock := try_lock(str(alive))) is not None:
+                shutil.rmtree(alive.parent, ignore_errors=True)
+                os.close(lock)
 
 
 class Supervisor:
@@ -95,6 +115,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         keepers = [asyncio.create_task(self._keep(slot)) for slot in range(self._settings.workers)]
         await self._stopping.wait()
         server = self._settings.server
@@ -110,6 +132,11 @@ class Supervisor:
         for process in self._live.values():
             with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
+
+    def _hang_up(self) -> None:
+        """The terminal is gone: lets workers finish, and hurries nobody."""
+        if not self._stopping.is_set():
+            self._stop()
 
     def _give_up(self, slot: int, code: int) -> None:
         log.error("giving up: a worker cannot be kept alive", slot=slot, status=code)

@@ -254,6 +254,38 @@ def test_check_config_refuses_what_serve_would(run: Run, monkeypatch: pytest.Mon
     assert run("check-config")[0] == MISCONFIGURED
 
 
+def test_check_config_names_every_file_that_is_missing_and_what_no_profile_has(run: Run, tmp_path: Path) -> None:
+    path, key = tmp_path / "gateway.toml", tmp_path / "key"
+    path.write_text(f"""
+[stores.default]
+backend = "upstream"
+url = "http://pacs/dicom-web"
+overrides = {{ colour = "red" }}
+credentials = {{ kind = "bearer", secret_file = "{key}" }}
+[[stores.default.notify]]
+webhook = "https://example.org/hook"
+secret_file = "{tmp_path}"
+[healthcare.relays.cloud]
+project = "p"
+credentials = {{ kind = "google", secret_file = "{key}" }}
+[notifications]
+pubsub_key_file = "{key}"
+""")
+    code, out, err = run("check-config", "--config", str(path))
+    assert (code, out) == (MISCONFIGURED, "")
+    assert [line.removeprefix("dicomweb-gateway: ").partition(": ")[0] for line in err.splitlines()] == [
+        "stores.default.overrides",
+        "stores.default.credentials.secret_file",
+        "stores.default.notify.secret_file",
+        "healthcare.relays.cloud.credentials.secret_file",
+        "notifications.pubsub_key_file",
+    ]
+    assert f"{tmp_path}: Is a directory" in err
+    key.write_text("secret")
+    path.write_text(path.read_text().replace(f'"{tmp_path}"', f'"{key}"').replace('{ colour = "red" }', "{}"))
+    assert run("check-config", "--config", str(path))[0] == OK
+
+
 def test_a_probe_prints_what_the_settings_of_an_origin_would_be(run: Run, tmp_path: Path) -> None:
     with running(tmp_path) as origin:
         code, out, err = run("check-config", "--probe", "--upstream", origin.url)

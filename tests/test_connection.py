@@ -206,6 +206,28 @@ def test_what_is_no_http_is_answered_400(serve: Serve) -> None:
     serve(scenario)
 
 
+@pytest.mark.parametrize(
+    ("line", "header", "status", "said"),
+    [
+        (b"/ready?" + b"x" * 8000, b"", b"200", b""),
+        (b"/ready?" + b"x" * 9000, b"", b"414", b"the URL is longer than 8192 bytes"),
+        (b"/ready", b"X-Name: " + b"x" * 9000 + b"\r\n", b"431", b"one of more than 8190 bytes"),
+        (b"/ready", b"X" * 9000 + b": x\r\n", b"431", b"one of more than 8190 bytes"),
+        (b"/ready", b"X-Name: x\r\n" * 200, b"431", b"more than 128 lines"),
+    ],
+)
+def test_what_is_too_long_is_called_that_and_not_quoted(serve: Serve, line: bytes, header: bytes, status: bytes, said: bytes) -> None:
+    async def scenario(connect: Connect) -> None:
+        reader, writer = await connect()
+        writer.write(b"GET " + line + b" HTTP/1.1\r\nHost: here\r\nConnection: close\r\n" + header + b"\r\n")
+        answer = await reader.read()
+        assert answer.split()[1] == status
+        assert said in answer
+        assert b"xx" not in answer
+
+    serve(scenario)
+
+
 def test_a_body_with_a_content_encoding_arrives_as_it_was_sent(serve: Serve) -> None:
     async def scenario(connect: Connect) -> None:
         reader, writer = await connect()

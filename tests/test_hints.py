@@ -15,11 +15,17 @@ class Inner(BaseModel):
     size: int = 1
 
 
+class Needed(BaseModel):
+    key: str
+
+
 class Outer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     inner: Inner = Inner()
     named: dict[str, Inner] = {}
+    several: tuple[Inner, ...] = ()
+    needed: Needed | None = None
 
 
 def explained(layers: dict[str, dict[str, Any]], values: dict[str, Any]) -> str:
@@ -46,6 +52,16 @@ def test_the_nearest_key_of_the_same_table_is_offered() -> None:
     ]
 
 
+def test_a_key_in_one_of_several_tables_is_named_and_the_nearest_offered() -> None:
+    values = {"several": [{}, {"sise": 1}]}
+    assert explained({"f": values}, values) == "f: several.sise: unknown key, did you mean size?"
+
+
+def test_a_key_that_is_missing_is_missing_where_its_table_is() -> None:
+    values: dict[str, Any] = {"needed": {}}
+    assert explained({"f": values, "g": {}}, values) == "f: needed.key: has to be set"
+
+
 def test_nothing_is_offered_when_nothing_is_near() -> None:
     values = {"qqqq": 1}
     assert explained({"f": values}, values) == "f: qqqq: unknown key"
@@ -57,6 +73,6 @@ def test_a_value_is_never_repeated() -> None:
 
 
 def test_known_keys_look_through_named_tables() -> None:
-    assert known_keys(Outer, []) == ["inner", "named"]
+    assert known_keys(Outer, []) == ["inner", "named", "several", "needed"]
     assert known_keys(Outer, ["named", "anything"]) == ["colour", "size"]
     assert known_keys(Outer, ["named"]) == []

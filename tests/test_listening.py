@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
+import ssl
+import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +29,23 @@ def test_loopback_needs_no_credentials(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
-def test_other_addresses_need_credentials_or_a_word(host: str) -> None:
+def test_other_addresses_need_credentials_or_a_word(host: str, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("one\n")
     with pytest.raises(ConfigError, match="--allow-anonymous"):
         listening.check(server(host=host))
     listening.check(server(host=host, allow_anonymous=True))
-    listening.check(server(host=host, token_file="tokens"))
+    listening.check(server(host=host, token_file=tmp_path / "tokens"))
+
+
+def test_tokens_that_let_nobody_in_are_refused_before_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    with pytest.raises(ConfigError, match=rf"server\.token_file: {path}: No such file"):
+        listening.check(server(token_file=path))
+    path.write_text("\n \n")
+    with pytest.raises(ConfigError, match=r"server\.token_file: .* holds no token"):
+        listening.check(server(token_file=path))
+    with pytest.raises(ConfigError, match=r"server\.token_file: .*Is a directory"):
+        listening.check(server(token_file=tmp_path))
 
 
 def test_a_host_that_is_no_address_is_named() -> None:
@@ -43,6 +59,67 @@ def test_files_that_are_no_certificate_are_refused_before_the_start(tmp_path: Pa
         listening.check(server(tls_certificate=tmp_path / "pem", tls_key=tmp_path / "pem"))
     with pytest.raises(ConfigError, match=r"server\.tls_certificate: .*No such file"):
         listening.check(server(tls_certificate=tmp_path / "none", tls_key=tmp_path / "none"))
+
+
+def test_the_file_that_is_missing_is_the_one_that_is_named(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    key.unlink()
+    with pytest.raises(ConfigError, match=rf"server\.tls_key: {key}: No such file"):
+        listening.check(server(tls_certificate=certificate, tls_key=key))
+
+
+def test_a_key_with_a_pass_phrase_is_refused_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    lock: list[str | Path] = ["openssl", "pkey", "-in", key, "-out", tmp_path / "locked", "-aes128", "-passout", "pass:secret"]
+    subprocess.run(lock, check=True)
+    with pytest.raises(ConfigError, match=r"server\.tls_key: is encrypted"):
+        listening.check(server(tls_certificate=certificate, tls_key=tmp_path / "locked"))
+
+
+def test_a_renewed_certificate_is_taken_and_half_of_one_is_not(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        make_certificate(tmp_path / name)
+    certificate, key = (Path(shutil.copy(tmp_path / "old" / name, tmp_path)) for name in ("certificate.pem", "key.pem"))
+    watched = listening.Certificate(server(tls_certificate=certificate, tls_key=key))
+    assert shown(watched) == peer(tmp_path / "old")
+    assert not watched.renew()
+    (tmp_path / "new" / "certificate.pem").replace(certificate)
+    with pytest.raises(ConfigError, match="key values mismatch"):
+        watched.renew()
+    assert shown(watched) == peer(tmp_path / "old")
+    assert not watched.renew()  # said once
+    (tmp_path / "new" / "key.pem").replace(key)
+    assert watched.renew()
+    assert shown(watched) == ssl.PEM_cert_to_DER_cert(certificate.read_text())
+    key.unlink()
+    with pytest.raises(ConfigError, match="No such file"):
+        watched.renew()
+    assert shown(watched) == ssl.PEM_cert_to_DER_cert(certificate.read_text())
+
+
+def peer(folder: Path) -> bytes:
+    """The certificate in a folder, as a client gets it."""
+    return ssl.PEM_cert_to_DER_cert((folder / "certificate.pem").read_text())
+
+
+def shown(watched: listening.Certificate) -> bytes | None:
+    """The certificate that a client gets which names no server."""
+    assert watched.context is not None
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client, gateway = trusting.wrap_bio(back, there), watched.context.wrap_bio(there, back, server_side=True)
+    for side in (client, gateway, client):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return client.getpeercert(binary_form=True)
+
+
+def test_without_tls_there_is_no_certificate_to_renew() -> None:
+    watched = listening.Certificate(server())
+    assert watched.context is None
+    assert not watched.renew()
 
 
 def test_a_certificate_with_the_key_of_another_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway import metrics, serving
+from gateway.config import ConfigError
 from gateway.exits import FAILED, MISCONFIGURED, OK
 from tests import tiny
 
@@ -110,6 +111,25 @@ def test_a_second_signal_skips_the_waiting(tmp_path: Path) -> None:
         assert process.wait(PATIENCE) == FAILED
 
 
+def test_a_terminal_that_goes_lets_uploads_end(tmp_path: Path) -> None:
+    with tiny.running(tiny.settings(tmp_path)) as (process, host, port), connect(host, port) as upload:
+        upload.sendall(CHUNKED + b"4\r\nhalf\r\n")
+        ask_alive(host, port)
+        process.send_signal(signal.SIGHUP)
+        wait_until_refused(host, port)
+        process.send_signal(signal.SIGHUP)  # the kernel and a shell both say so
+        upload.sendall(b"4\r\nmore\r\n0\r\n\r\n")
+        assert tiny.receive_all(upload).endswith(b"8")
+        assert process.wait(PATIENCE) == OK
+
+
+async def test_nohup_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_IGN)
+    serving.on_hangup(loop, told.set)
+    assert not loop.remove_signal_handler(signal.SIGHUP)
+
+
 def ask_alive(host: str, port: int) -> None:
     with connect(host, port) as client:
         assert ask(client, b"/ready").startswith(b"HTTP/1.1 200")
@@ -140,6 +160,31 @@ def test_https(tmp_path: Path, loop: str) -> None:
             assert client.version() in ("TLSv1.2", "TLSv1.3")
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == OK
+
+
+class Watched:
+    """Stands in for a `listening.Certificate` whose files change with each look; the last one lets the watch end."""
+
+    def __init__(self) -> None:
+        self.context: object = "TLS"
+        self.found: list[bool | ConfigError] = [False, ConfigError("half of it"), True]
+
+    def renew(self) -> bool:
+        found = self.found.pop(0)
+        if not self.found:
+            self.context = None
+        if isinstance(found, ConfigError):
+            raise found
+        return found
+
+
+async def test_a_watch_says_what_became_of_a_certificate_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, str]] = []
+    monkeypatch.setattr(serving, "CERTIFICATE_EVERY", 0)
+    monkeypatch.setattr(serving.log, "info", lambda event: said.append((event, "")))
+    monkeypatch.setattr(serving.log, "error", lambda event, reason: said.append((event, reason)))
+    await serving.watch_certificate(Watched())  # type: ignore[arg-type]  # see there
+    assert said == [("certificate not renewed, the one before stays", "half of it"), ("certificate renewed", "")]
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import tempfile
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -12,6 +13,7 @@ import pytest
 
 from gateway import supervisor
 from gateway.exits import FAILED, MISCONFIGURED, OK
+from gateway.worker import OWN_FOLDER
 from tests import tiny
 from tests.test_serving import CHUNKED, PATIENCE, connect, wait_until_refused
 
@@ -82,6 +84,21 @@ def test_sigterm_lets_uploads_end_in_every_worker(tmp_path: Path) -> None:
         assert process.wait(PATIENCE) == OK
 
 
+def test_a_terminal_that_goes_lets_uploads_end_in_every_worker(tmp_path: Path) -> None:
+    with tiny.running(tiny.settings(tmp_path, workers=2), "supervised") as (process, host, port):
+        both, _ = workers(host, port, 2)
+        upload = connect(host, port)
+        upload.sendall(CHUNKED + b"4\r\nhalf\r\n")
+        get(host, port, "/ready")
+        for one in (process.pid, *both, process.pid):  # a terminal tells all of its processes, and a shell says it again
+            os.kill(one, signal.SIGHUP)
+        wait_until_refused(host, port)
+        upload.sendall(b"4\r\nmore\r\n0\r\n\r\n")
+        with upload:
+            assert tiny.receive_all(upload).endswith(b"8")
+        assert process.wait(PATIENCE) == OK
+
+
 def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
     with tiny.running(tiny.settings(tmp_path, workers=2), "supervised") as (process, host, port):
         workers(host, port, 2)
@@ -127,5 +144,20 @@ def test_a_chosen_metrics_folder_is_emptied_and_kept(tmp_path: Path, monkeypatch
 def test_a_metrics_folder_of_its_own_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     with supervisor.metrics_folder() as folder:
-        assert list(folder.iterdir()) == []
+        assert list(folder.glob("*.db")) == []
     assert not folder.exists()
+
+
+def test_metrics_of_those_who_were_killed_go_and_those_of_the_living_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # no /dev/shm
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead, strange = tmp_path / f"{OWN_FOLDER}dead", tmp_path / f"{OWN_FOLDER}strange"
+    for folder in (dead, strange):
+        folder.mkdir()
+        (folder / "counter_0.db").touch()
+    (dead / supervisor.ALIVE).touch()
+    with supervisor.metrics_folder() as first:
+        assert not dead.exists() and strange.exists()  # of which nobody knows whose it is
+        with supervisor.metrics_folder() as second:
+            assert first.exists() and second.exists()

@@ -23,11 +23,11 @@ class Server(Section):
     loop: Literal["uvloop", "asyncio"] = "uvloop"
     """Event loop: uvloop stores and answers with less CPU time, asyncio sends large studies a little faster (loadtests/baseline.md)."""
     tls_certificate: Path | None = None
-    """PEM file with the certificate chain; set together with tls_key to serve HTTPS."""
+    """PEM file with the certificate chain; set together with tls_key to serve HTTPS. Renewed files are taken within seconds."""
     tls_key: Path | None = None
     """PEM file with the private key of tls_certificate."""
     token_file: Path | None = None
-    """File with the bearer tokens that are let in, one a line; a file keeps them out of the process list."""
+    """File with the bearer tokens that are let in, one a line: a file stays out of the process list, and is read again when it changes."""
     allow_anonymous: bool = False
     """Serve callers without credentials on addresses other than loopback; only behind something that checks them."""
     public_url: str | None = None
@@ -45,7 +45,7 @@ class Server(Section):
     idle_timeout: Seconds = Field(75, gt=0)
     """Seconds that a connection may stay open without a request."""
     stall_timeout: Seconds = Field(30, gt=0)
-    """Seconds without a byte inside a body, either way, before the connection is cut."""
+    """Seconds without a byte inside a body, either way, before the connection is cut; of one that is sent here, with less than 16 KiB."""
     connections: Count = 2000
     """Open connections of a worker; more are closed at once, so that file descriptors last."""
     drain_delay: Seconds = 0

@@ -36,6 +36,8 @@ class Context:
     """Studies of it that are being deleted, and take nothing."""
     whole: bytes | None = None
     """All of a body that is written in one call."""
+    stranger: bool = False
+    """Whether tokens are asked for, and who asks for what is open to all showed none of them."""
 
     def first_byte(self) -> None:
         """Notes that the answer begins."""

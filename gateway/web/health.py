@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from gateway.web.context import context_of
 from gateway.web.middleware import IN_FLIGHT
 from gateway.web.service import SERVICE, VERSION, Service
 
@@ -20,14 +21,15 @@ async def alive(_: web.Request, service: Service) -> web.StreamResponse:
 
 
 async def ready(request: web.Request, service: Service) -> web.StreamResponse:
-    """``GET /readyz``: requests can be served. 503 while draining, or when a store cannot be used."""
+    """``GET /readyz``: requests can be served. 503 while draining, or when a store cannot be used. Strangers are not told which."""
     stores = {}
     for name, backend in service.catalog:
         health = await backend.check()
         stores[name] = {"ready": health.ready, "writable": health.writable, "detail": health.detail}
     draining = request.app[IN_FLIGHT].draining
     good = not draining and all(store["ready"] for store in stores.values())
-    body = orjson.dumps({"ready": good, "draining": draining, "stores": stores})
+    facts = {"ready": good, "draining": draining}
+    body = orjson.dumps(facts if context_of(request).stranger else facts | {"stores": stores})
     return web.Response(body=body, status=200 if good else 503, headers={"Content-Type": "application/json"})
 
 

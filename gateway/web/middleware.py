@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -19,7 +20,7 @@ from multidict import istr
 
 from gateway import logs, metrics
 from gateway.backends.caller import CALLER, NOBODY, Caller
-from gateway.errors import Busy, GatewayError, InstanceError, NotAuthenticated, RangeNotSatisfiable
+from gateway.errors import Busy, GatewayError, InstanceError, NotAuthenticated, RangeNotSatisfiable, StoreUnavailable
 from gateway.metrics import Transaction
 from gateway.web.context import CONTEXT, Context, new_request_id, request_id_of
 from gateway.web.dialect import GOOGLE, dialect_of
@@ -42,6 +43,7 @@ LEFT = 499
 
 _CORS_SECONDS = "600"
 
+_FRESH = re.compile(r"\bno-cache\b|\bmax-age=0+\b", re.IGNORECASE)
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """RFC 6750 2.1."""
 
@@ -138,8 +140,11 @@ async def _answer(request: web.Request, handler: Handler, edge: Edge, context: C
     try:
         if request.method == hdrs.METH_OPTIONS and _is_preflight(request):
             return _preflight()
-        if edge.tokens is not None and context.transaction not in OPEN:
-            _authenticate(request, await edge.tokens())
+        if edge.tokens is not None:
+            if context.transaction in OPEN:
+                context.stranger = not await _shows_token(request, edge.tokens)
+            else:
+                _authenticate(request, await edge.tokens())
         if edge.mishaps is not None and (mishap := edge.mishaps.answer(request)) is not None:
             return mishap
         return await handler(request)
@@ -172,7 +177,8 @@ def _caller(request: web.Request) -> Caller:
 
 
 def _wants_fresh(headers: Mapping[str, str]) -> bool:
-    return "no-cache" in (headers.get(hdrs.CACHE_CONTROL) or headers.get(hdrs.PRAGMA, "")).lower()
+    """Whether what is kept will not do (RFC 9111 5.2.1): ``no-cache``, or ``max-age=0``, which browsers send for a page loaded again."""
+    return _FRESH.search(headers.get(hdrs.CACHE_CONTROL) or headers.get(hdrs.PRAGMA, "")) is not None
 
 
 def _authorization(request: web.Request) -> str | None:
@@ -189,6 +195,15 @@ def is_known(request: web.Request, tokens: Sequence[bytes]) -> bool:
     given = token.strip().encode(errors="surrogateescape")  # as aiohttp decoded it: the very bytes that were sent
     known = [hmac.compare_digest(given, one) for one in tokens]  # all are compared: the time tells nothing
     return scheme.lower() == "bearer" and any(known)
+
+
+async def _shows_token(request: web.Request, tokens: Callable[[], Awaitable[Sequence[bytes]]]) -> bool:
+    """Whether the caller may see more than everybody. Probes are answered also when nobody knows who may come in."""
+    if hdrs.AUTHORIZATION not in request.headers:
+        return False
+    with suppress(StoreUnavailable):
+        return is_known(request, await tokens())
+    return False
 
 
 def _authenticate(request: web.Request, tokens: Sequence[bytes]) -> None:

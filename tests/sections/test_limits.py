@@ -11,7 +11,7 @@ from tests.sections.written import write
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[limits]\nkept_bytes = -1", "limits.kept_bytes: could not parse"),
+        ("[limits]\nkept_bytes = -1", "limits.kept_bytes: must be a number of bytes"),
         ("[limits]\nresults_default = 6000", "limits: results_default and instances_default cannot pass"),
         ("[cache]\nentry_bytes = 1", "cache.entry_bytes: must be greater than or equal to"),
     ],

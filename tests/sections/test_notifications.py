@@ -64,5 +64,5 @@ send_for_bulk_import = true
 
 
 def test_a_wrong_key_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown key"):
+    with pytest.raises(ConfigError, match=r"gateway\.toml: stores\.default\.notify\.webhok: unknown key, did you mean webhook\?"):
         config.load(write(tmp_path, '[[stores.default.notify]]\nwebhok = "https://h.example/"\n'))

@@ -58,7 +58,7 @@ EXAMPLES = {"GET": 5, "POST": 10, "DELETE": 4, "OPTIONS": 4}
 """Requests of each kind for each resource of the default store; other stores, which answer by the same code, get one. HEAD is GET."""
 
 LONGEST = 6000
-"""Characters of a URL. What has a line of more than 8190 bytes is not HTTP to aiohttp, and meets no route."""
+"""Characters of a URL. One of more than 8192 bytes meets no route (see `gateway.connection`)."""
 
 MULTI, SINGLE, OCTETS = 'multipart/related; type="application/dicom"', "application/dicom", "application/octet-stream"
 

@@ -14,7 +14,7 @@ from gateway.app import SERVICE
 from gateway.backends.base import Health
 from gateway.web import health
 from gateway.web.middleware import IN_FLIGHT
-from tests.web.conftest import Serve
+from tests.web.conftest import Lines, Serve
 from tests.web.gate import Gate
 
 
@@ -51,6 +51,20 @@ async def test_one_store_that_cannot_serve(serve: Serve, monkeypatch: pytest.Mon
     assert answer.status == 503
     assert answer.json["stores"]["other"] == {"ready": False, "writable": False, "detail": "out of order"}
     assert answer.json["stores"]["default"]["ready"]
+
+
+async def test_strangers_are_told_whether_and_not_which(serve: Serve, lines: Lines, tmp_path: Path) -> None:
+    lines.expected = {"the token file cannot be read"}
+    tokens = tmp_path / "tokens"
+    tokens.write_text("sesame\n")
+    gate = await serve(backend="memory", stores={"hidden": {"backend": "memory"}}, server={"token_file": tokens})
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        answer = await gate.ask("GET", "/readyz", headers, base="")
+        assert (answer.status, answer.json) == (200, {"ready": True, "draining": False})
+    known = {"Authorization": "Bearer sesame"}
+    assert set((await gate.ask("GET", "/readyz", known, base="")).json["stores"]) == {"default", "hidden"}
+    tokens.unlink()  # probes have to be answered all the same
+    assert (await gate.ask("GET", "/readyz", known, base="")).json == {"ready": True, "draining": False}
 
 
 async def test_a_full_disk_is_ready_for_readers(serve: Serve) -> None:

@@ -61,14 +61,15 @@ def fail(gate: Gate, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> N
 async def test_backends_learn_who_asks_and_whether_something_kept_will_do(plain: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Asked()
     monkeypatch.setitem(plain.app[SERVICE].catalog._stores, "default", asked)
-    heads = [{"Authorization": "Bearer one"}, {"Cache-Control": "max-age=0, No-Cache"}, {"Pragma": "no-cache"}, {}]
+    said = ("No-Cache, no-transform", "max-age=0", "max-age=10")
+    heads = [{"Authorization": "Bearer one"}, *({"Cache-Control": one} for one in said), {"Pragma": "no-cache"}, {}]
     raw = b"".join(request("GET", f"{BASE}/studies", head) for head in heads)
     reader, writer = await plain.connect()
     writer.write(raw)  # on one connection, so that what one request said could stay for the next
     for _ in heads:
         assert (await read_answer(reader)).status == 204
     writer.close()
-    assert asked.callers == [Caller("Bearer one"), Caller(fresh=True), Caller(fresh=True), NOBODY]
+    assert asked.callers == [Caller("Bearer one"), Caller(fresh=True), Caller(fresh=True), Caller(), Caller(fresh=True), NOBODY]
 
 
 async def test_googles_routes_take_a_token_in_the_url(plain: Gate, monkeypatch: pytest.MonkeyPatch) -> None:

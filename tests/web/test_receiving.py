@@ -12,7 +12,7 @@ from aiohttp.base_protocol import BaseProtocol
 
 from gateway.errors import RequestTimeout
 from gateway.web.context import Context
-from gateway.web.receiving import chunks
+from gateway.web.receiving import SLOWEST, chunks
 
 
 class Writer:
@@ -65,3 +65,34 @@ async def test_who_waits_for_leave_gets_it() -> None:
 async def test_who_sends_nothing_any_more_is_cut_off() -> None:
     with pytest.raises(RequestTimeout):
         await anext(chunks(asked(), Context("id", stall_timeout=0.01)))
+
+
+async def sent(piece: bytes, times: int, stall: float) -> list[bytes]:
+    """What is read of a body of which a piece comes every twentieth of a second."""
+    request, found = asked(), []
+
+    async def send() -> None:
+        for _ in range(times):
+            await asyncio.sleep(0.05)
+            request.content.feed_data(piece)
+        request.content.feed_eof()
+
+    async with asyncio.TaskGroup() as group:
+        sending = group.create_task(send())
+        try:
+            found.extend([some async for some in chunks(request, Context("id", stall_timeout=stall))])
+        finally:
+            sending.cancel()
+    return found
+
+
+async def test_who_sends_a_byte_now_and_then_is_cut_off() -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        await sent(b"x", 1000, stall=1.5)
+    assert caught.group_contains(RequestTimeout, match="less than 16 KiB")
+
+
+async def test_slow_but_steady_senders_and_the_last_bytes_are_fine() -> None:
+    piece = bytes(SLOWEST)
+    assert b"".join(await sent(piece, 30, stall=1.0)) == piece * 30
+    assert b"".join(await sent(b"end", 3, stall=1.0)) == b"endendend"

@@ -104,8 +104,13 @@ def _checked(files: Files, progress: Progress) -> Fsck:
 def _index_problems(db: sqlite3.Connection) -> tuple[Problem, ...]:
     """What is wrong with the database itself; the rest can only be looked at when nothing is."""
     try:
-        if not schema.version(db):
+        version = schema.version(db)
+        if not version:
             return (Problem(0, "", "index", "the index is gone; rebuild-index makes it anew"),)
+        if version > schema.VERSION:
+            return (
+                Problem(0, "", "index", f"has version {version}, this gateway knows {schema.VERSION}; check it with the newer gateway"),
+            )
         return tuple(Problem(0, "", "index", text) for (text,) in db.execute("PRAGMA quick_check") if text != "ok")
     except sqlite3.DatabaseError as error:
         return (Problem(0, "", "index", f"cannot be read: {error}"),)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,14 @@ async def test_an_index_that_cannot_be_read_is_the_problem(root: Path, damage: s
         LocalStore(root)
     assert rebuild_index(root).instances == 5
     assert fsck(root) == repair.Fsck(5, ())
+
+
+async def test_the_index_of_a_newer_gateway_is_none_that_can_be_judged(root: Path) -> None:
+    await (await filled(root)).aclose()
+    with closing(sqlite3.connect(root / "index.sqlite")) as db:
+        db.execute("PRAGMA user_version = 1000")
+    (problem,) = fsck(root).problems
+    assert problem.kind == "index" and "version 1000" in problem.detail
 
 
 # -- rebuild-index
