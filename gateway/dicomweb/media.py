@@ -162,10 +162,11 @@ def _range(text: str) -> Range | None:
     q = media.param("q") or "1"
     if _Q.fullmatch(q) is None:
         return None
-    inner = None
-    if media.type == MULTIPART:
-        inner = (media.param("type") or ANY).lower()
-    return Range(media.type, "*/*" if inner == "*" else inner, media.param("transfer-syntax") or None, float(q))
+    syntax = media.param("transfer-syntax") or None
+    if media.type not in (MULTIPART, "multipart/*"):  # there is no other multipart here
+        return Range(media.type, None, syntax, float(q))
+    inner = (media.param("type") or ANY).lower()
+    return Range(MULTIPART, ANY if inner == "*" else inner, syntax, float(q))
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,11 @@ def test_no_accept_means_anything(values: list[str]) -> None:
     assert parse_accept(values, "") == ANYTHING
 
 
+def test_any_multipart_is_the_one_that_there_is() -> None:
+    assert parse_accept(["multipart/*"]) == parse_accept(["multipart/related"])
+    assert parse_accept(['multipart/*; type="image/*"']) == parse_accept(['multipart/related; type="image/*"'])
+
+
 def test_bare_multipart_leaves_the_type_of_the_parts_open() -> None:
     (only,) = parse_accept(["multipart/related"]).ranges
     assert (only.inner, only.wildcard) == ("*/*", True)
