@@ -47,10 +47,7 @@ class Bench:
         futures = []
         number = 0
         async for upload in uploads([dicom(sop=str(one + 1)) for one in range(len(files))]):
-            pieces = [files[number]]
-            futures.append(
-                self.finisher.finish(Incoming(self.files, upload, self.rules, self.waiting.take), pieces, size or len(files[number]))
-            )
+            futures.append(self.finisher.finish(self.file(upload), [files[number]], size or len(files[number])))
             number += 1
         return await asyncio.gather(*futures, return_exceptions=True)
 
