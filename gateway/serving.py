@@ -34,6 +34,7 @@ from gateway.errors import GatewayError
 from gateway.exits import FAILED, MISCONFIGURED, OK
 from gateway.listening import Certificate, Port
 from gateway.sections.server import Server
+from gateway.signals import on_hangup
 from gateway.web.middleware import IN_FLIGHT, InFlight
 from gateway.web.repeats import REPEATS, Repeats
 
@@ -234,12 +235,6 @@ async def watch_certificate(certificate: Certificate) -> None:
                 log.info("certificate renewed")
         except ConfigError as error:
             log.error("certificate not renewed, the one before stays", reason=str(error))
-
-
-def on_hangup(loop: asyncio.AbstractEventLoop, do: Callable[[], None]) -> None:
-    """Does something when the terminal goes, or somebody sends SIGHUP; nothing where ``nohup`` asked that it does not matter."""
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        loop.add_signal_handler(signal.SIGHUP, do)
 
 
 def _settle_memory() -> None:

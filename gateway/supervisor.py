@@ -22,6 +22,7 @@ from gateway import listening, logs
 from gateway.backends.locks import try_lock
 from gateway.config import Settings
 from gateway.exits import FAILED, MISCONFIGURED, OK
+from gateway.signals import on_hangup
 from gateway.worker import METRICS, OWN_FOLDER
 
 WORKER = (sys.executable, "-m", "gateway.worker")
@@ -115,8 +116,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
-            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        on_hangup(loop, self._hang_up)
         keepers = [asyncio.create_task(self._keep(slot)) for slot in range(self._settings.workers)]
         await self._stopping.wait()
         server = self._settings.server

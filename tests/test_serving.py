@@ -123,13 +123,6 @@ def test_a_terminal_that_goes_lets_uploads_end(tmp_path: Path) -> None:
         assert process.wait(PATIENCE) == OK
 
 
-async def test_nohup_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop, told = asyncio.get_running_loop(), asyncio.Event()
-    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_IGN)
-    serving.on_hangup(loop, told.set)
-    assert not loop.remove_signal_handler(signal.SIGHUP)
-
-
 def ask_alive(host: str, port: int) -> None:
     with connect(host, port) as client:
         assert ask(client, b"/ready").startswith(b"HTTP/1.1 200")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection
-from functools import lru_cache
 
 from gateway.dicom.dataset import DataSet
 from gateway.dicom.part10 import (
@@ -30,24 +29,18 @@ from gateway.dicom.part10 import (
     looks_explicit,
     uid_text,
 )
-from gateway.dicom.structure import ITEM, NEVER, PIXELS, ROWS, UNDEFINED, Event, Limits, Pixels
+from gateway.dicom.structure import ITEM, NEVER, PIXELS, ROWS, SYNTAX, UNDEFINED, Event, Limits, Pixels
 from gateway.dicomweb.reasons import Reason
 from gateway.errors import InstanceError
 
-__all__ = ["ITEM", "PIXELS", "UNDEFINED", "Event", "Limits", "Pixels", "Walk"]
+__all__ = ["ITEM", "PIXELS", "SYNTAX", "UNDEFINED", "Event", "Limits", "Pixels", "Walk"]
 
-SYNTAX = 0x00020010
 LAST = 0x7FDFFFFF
 """No element of the header comes after this tag."""
 
 DEFAULTS = Limits()
 PIECE = 64 << 10
 """Bytes that are inflated at a time: what a deflated instance costs in memory."""
-
-
-@lru_cache(64)
-def _with_syntax(wanted: frozenset[int]) -> frozenset[int]:
-    return wanted | {SYNTAX}
 
 
 class Walk(DataSet):
@@ -88,7 +81,7 @@ class Walk(DataSet):
         stop_after: int | None = None,
         needed: Collection[int] = (),
     ) -> None:
-        super().__init__(_with_syntax(frozenset(wanted)), record, limits)
+        super().__init__(wanted, record, limits)
         self.position = 0
         self.syntax = ""
         self.done = False

@@ -23,6 +23,7 @@ from gateway.dicom.part10 import META, Buffer, Codec
 from gateway.dicomweb.reasons import Reason
 from gateway.errors import InstanceError
 
+SYNTAX = 0x00020010
 UNDEFINED = 0xFFFFFFFF
 ITEM = 0xFFFEE000
 ITEM_END = 0xFFFEE00D
@@ -146,7 +147,7 @@ class Caught:
 @lru_cache(64)
 def _special(wanted: frozenset[int]) -> frozenset[int]:
     """Tags at which a walk looks up. Few different ones are wanted, and to make these sets costs a tenth of a small instance's walk."""
-    return wanted | PIXELS | {OFFSETS, LENGTHS, ROWS, 0x00080005}
+    return wanted | PIXELS | {SYNTAX, OFFSETS, LENGTHS, ROWS, 0x00080005}
 
 
 class Structure:

@@ -64,8 +64,6 @@ class DiskTier:
     def __init__(self, root: Path, bound: int) -> None:
         self.bound = bound
         self._root = root
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _prepare(root)
         self._index = self._opened()
         self._thread = ThreadPoolExecutor(1, "cache-disk")
         self._pending: set[asyncio.Future[object]] = set()
@@ -74,10 +72,12 @@ class DiskTier:
         self._checked: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     def _opened(self) -> Index:
-        """The index. One that is none any more is made anew, and what it listed is gone with it.
+        """The index, in a folder that is there and ours. One that is none any more is made anew, and what it listed is gone with it.
 
         :raises OSError: when the disk refuses it.
         """
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _prepare(self._root)
         path = self._root / _INDEX
         try:
             with _locked(self._root):  # another worker may have made it anew meanwhile, and that one is good
@@ -105,8 +105,6 @@ class DiskTier:
         except FileNotFoundError:
             pass
         self._index.close()
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _prepare(self._root)
         self._index = self._opened()
 
     # -- reads

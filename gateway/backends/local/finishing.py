@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TypeVar
 
 from gateway.backends.local.incoming import Incoming
 from gateway.backends.local.prepared import Prepared
+
+T = TypeVar("T")
 
 SMALL = 64 << 10
 """Bytes up to which a file is small: its sync takes about as long as that of an empty one."""
@@ -95,27 +98,17 @@ def _tell(some: Sequence[_Waiting], outcomes: Sequence[Prepared | Exception]) ->
 
 def _finished(files: Sequence[tuple[Incoming, list[bytes]]]) -> list[Prepared | Exception]:
     """What became of each; blocks."""
-    outcomes: dict[Incoming, Prepared | Exception] = {}
-    complete = [file for file, pieces in files if _is_complete(file, pieces, outcomes)]
+    failures = [_tried(partial(file.complete, pieces)) for file, pieces in files]
+    complete = [file for (file, _), failure in zip(files, failures, strict=True) if failure is None]
     if len(complete) > 1:
         for file in complete:
             file.begin_sync()
-    outcomes.update(_settled(complete))
-    return [outcomes[file] for file, _ in files]
+    return [_tried(file.settle) if failure is None else failure for (file, _), failure in zip(files, failures, strict=True)]
 
 
-def _is_complete(file: Incoming, pieces: list[bytes], outcomes: dict[Incoming, Prepared | Exception]) -> bool:
+def _tried(step: Callable[[], T]) -> T | Exception:
+    """What comes of a step for one file; its error belongs to whoever waits for that one."""
     try:
-        file.complete(pieces)
-    except Exception as error:  # it belongs to whoever waits for this file
-        outcomes[file] = error
-        return False
-    return True
-
-
-def _settled(files: Sequence[Incoming]) -> Iterator[tuple[Incoming, Prepared | Exception]]:
-    for file in files:
-        try:
-            yield file, file.settle()
-        except Exception as error:  # likewise
-            yield file, error
+        return step()
+    except Exception as error:
+        return error
