@@ -176,7 +176,7 @@ async def test_a_watch_says_what_became_of_a_certificate_and_goes_on(monkeypatch
     monkeypatch.setattr(serving, "CERTIFICATE_EVERY", 0)
     monkeypatch.setattr(serving.log, "info", lambda event: said.append((event, "")))
     monkeypatch.setattr(serving.log, "error", lambda event, reason: said.append((event, reason)))
-    await serving.watch_certificate(Watched())  # type: ignore[arg-type]  # see there
+    await serving.watch_certificate(Watched())  # type: ignore[arg-type]  # stands in for a Certificate
     assert said == [("certificate not renewed, the one before stays", "half of it"), ("certificate renewed", "")]
 
 

@@ -232,7 +232,8 @@ class Calling:
         """The connections; made at first use, for they belong to the loop that runs."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, ssl=self._tls if self._tls is not None else True, keepalive_timeout=_IDLE)
-            connector._factory = partial(_Connection, loop=asyncio.get_running_loop())  # type: ignore[assignment]  # the kind that it makes
+            # aiohttp has no public way to say which kind of connection its connector makes.
+            connector._factory = partial(_Connection, loop=asyncio.get_running_loop())  # type: ignore[assignment]  # ours is a ResponseHandler
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
